@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file cubby.h
+ * Compile GPU programs at run time, each of them once.
+ *
+ *     struct cubby_error error = CUBBY_ERROR_INIT;
+ *     struct cubby_cache *cache;
+ *     struct cubby_program *program;
+ *     struct cubby_object *object;
+ *     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+ *
+ *     options.arch = "sm_90";
+ *     cubby_cache_open(NULL, &cache, &error);
+ *     cubby_program_new(source, strlen(source), &options, &program, &error);
+ *     cubby_compile(cache, program, 0, &object, NULL, &error);
+ *     cuModuleLoadData(&module, cubby_object_data(object));
+ *
+ * Vocabulary: a *program* is a source with its options and target; an *object* is
+ * what the compiler made of it: bytes, lowered names and log; a *key* is the
+ * BLAKE2b-256 digest of all that decides the object; an *entry* is an object
+ * as stored; a *tier* is one store in the ordered list that makes up a cache.
+ *
+ * Ownership is said in three words: a *new* reference is the caller's to
+ * release; a *borrowed* pointer belongs to someone else; a function that
+ * *steals* an argument owns it from then on, also when it fails.
+ *
+ * Threads: every function may be called from any thread, on the same objects
+ * too, unless it says otherwise. After fork() parent and child may both go on
+ * using a cache.
+ *
+ * Errors: see error.h. A store that is full, damaged or gone never makes a
+ * compile fail.
+ */
+#ifndef CUBBY_CUBBY_H
+#define CUBBY_CUBBY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cubby/backend.h>
+#include <cubby/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of the library, such as "0.1.0"; a static string. */
+const char *cubby_version(void);
+
+/* ---- Log ----------------------------------------------------------------- */
+
+/** How much a log line matters. */
+enum cubby_log_level {
+    CUBBY_LOG_ERROR = 0,
+    CUBBY_LOG_WARN = 1,
+    CUBBY_LOG_INFO = 2,
+    CUBBY_LOG_DEBUG = 3,
+};
+
+/** Receives one line without a newline; called from any thread, several at once. */
+typedef void (*cubby_log_function)(enum cubby_log_level level, const char *line, void *context);
+
+/**
+ * Sets where log lines up to @p level go; NULL for nowhere, which is where
+ * they go at first: the library itself never prints. Set it before threads start.
+ */
+void cubby_log_set(cubby_log_function function, enum cubby_log_level level, void *context);
+
+/* ---- Keys ------------------------------------------------------------------ */
+
+/** Characters of a key in hexadecimal, the final NUL included. */
+#define CUBBY_KEY_HEX_SIZE (2 * CUBBY_KEY_SIZE + 1)
+
+/** Writes @p key as 64 lowercase hexadecimal digits. */
+void cubby_key_format(const struct cubby_key *key, char ret_hex[CUBBY_KEY_HEX_SIZE]);
+
+/** Reads 64 hexadecimal digits. @return 0 or CUBBY_ERR_INVALID */
+int cubby_key_parse(const char *hex, struct cubby_key *ret_key, struct cubby_error *error);
+
+/** Derives a key from fields of the caller's choice. Used by one thread at a time. */
+struct cubby_key_builder;
+
+/**
+ * Begins a key.
+ * @param domain keeps keys of different uses apart, such as "my-app shaders v2"
+ * @return a new builder, released by cubby_key_builder_free(); NULL when memory is short
+ */
+struct cubby_key_builder *cubby_key_builder_new(const char *domain);
+
+/** Adds a field. Names and values are length-prefixed, so no two inputs encode alike. */
+void cubby_key_builder_add(struct cubby_key_builder *builder, const char *name, const void *data,
+                           size_t size);
+
+/** The key of all fields added so far; more may be added afterwards. */
+void cubby_key_builder_finish(const struct cubby_key_builder *builder, struct cubby_key *ret_key);
+
+/** Releases a builder. NULL-safe. */
+void cubby_key_builder_free(struct cubby_key_builder *builder);
+
+/* ---- Caches ---------------------------------------------------------------- */
+
+/** An ordered list of stores, fastest first. */
+struct cubby_cache;
+
+/**
+ * Opens a cache.
+ *
+ * @param spec tiers separated by commas: "memory", "file:PATH", "sqlite:PATH" or a
+ *        bare path (a file store), each with parameters such as "?max_size=5G&durable=1";
+ *        see docs/cache-spec.md. NULL for the user's default: CUBBY_CACHE, else a file store of at
+ *        most 5 GiB in $XDG_CACHE_HOME/cubby or ~/.cache/cubby; none if CUBBY_DISABLE=1.
+ * @param[out] ret_cache new reference
+ * @return 0; CUBBY_ERR_INVALID points at the part of the spec that is wrong. A store that
+ *         cannot be opened is no error: it is logged, counted and left out, see
+ *         cubby_cache_problem().
+ */
+int cubby_cache_open(const char *spec, struct cubby_cache **ret_cache, struct cubby_error *error);
+
+/**
+ * Opens a cache over stores of the caller's own, fastest first.
+ * @param tiers stolen, also on failure; see backend.h
+ * @param[out] ret_cache new reference
+ */
+int cubby_cache_open_backends(struct cubby_backend *const *tiers, size_t count,
+                              struct cubby_cache **ret_cache, struct cubby_error *error);
+
+/** Takes one more reference. NULL-safe. @return @p cache */
+struct cubby_cache *cubby_cache_ref(struct cubby_cache *cache);
+
+/** Drops a reference; the last one writes the counters and closes the stores. NULL-safe. */
+void cubby_cache_unref(struct cubby_cache *cache);
+
+/** Number of tiers that are in use. */
+size_t cubby_cache_tier_count(const struct cubby_cache *cache);
+
+/** Name of a tier, such as "file"; borrowed; NULL past the last. */
+const char *cubby_cache_tier_name(const struct cubby_cache *cache, size_t tier);
+
+/**
+ * Why a store of the spec is not in use.
+ * @return one of cubby_cache_open()'s failures, borrowed from the cache; NULL past the last
+ */
+const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, size_t index);
+
+/* ---- Programs -------------------------------------------------------------- */
+
+/** Language of a source. */
+enum cubby_source {
+    CUBBY_SOURCE_CUDA = 0, /**< CUDA C++, compiled by NVRTC */
+};
+
+/** What to make of a program. */
+enum cubby_target {
+    CUBBY_TARGET_CUBIN = 0, /**< machine code of one architecture (ELF) */
+    CUBBY_TARGET_PTX = 1,   /**< PTX assembly, NUL not included */
+    CUBBY_TARGET_LTOIR = 2, /**< LTO-IR, to be linked by nvJitLink */
+};
+
+/** "cubin", "ptx" or "ltoir"; a static string, NULL for no target. */
+const char *cubby_target_name(enum cubby_target target);
+
+/** A header that exists in memory alone. */
+struct cubby_header {
+    const char *name; /**< as the source spells it between the quotes or angle brackets */
+    const void *data; /**< its text; no NUL within */
+    size_t size;      /**< bytes */
+};
+
+/** All that decides what a source becomes. Everything in it is copied. */
+struct cubby_program_options {
+    uint32_t version;           /**< 1, set by the _INIT macro */
+    enum cubby_source source;   /**< language */
+    enum cubby_target target;   /**< what to make */
+    const char *name;           /**< file name in messages; quoted includes start from its folder */
+    const char *arch;           /**< such as "sm_90"; NULL for the compiler's default */
+    const char *const *options; /**< options for the compiler, verbatim */
+    size_t option_count;
+    const struct cubby_header *headers; /**< in-memory headers; names must differ */
+    size_t header_count;
+    const char *const *names; /**< name expressions, such as "scale<float>" */
+    size_t name_count;
+    const void *extra; /**< anything else that shall count in the key, or NULL */
+    size_t extra_size;
+};
+
+/** Initial value of a struct cubby_program_options: a cubin from CUDA C++. */
+#define CUBBY_PROGRAM_OPTIONS_INIT                                                                 \
+    { .version = 1 }
+
+/** A source with its options. Immutable. */
+struct cubby_program;
+
+/**
+ * Makes a program and digests its source.
+ * @param source text, copied; need not end in NUL
+ * @param options NULL for the defaults
+ * @param[out] ret_program new reference
+ * @return 0 or CUBBY_ERR_INVALID: NUL bytes within the source, an option whose side
+ *         effect a cache hit could not repeat, a name expression with a newline, ...
+ */
+int cubby_program_new(const void *source, size_t size, const struct cubby_program_options *options,
+                      struct cubby_program **ret_program, struct cubby_error *error);
+
+/**
+ * The same source with other options. The source is shared and not digested again, so this
+ * and deriving the key costs about a microsecond whatever the size of the source.
+ */
+int cubby_program_vary(struct cubby_program *program, const struct cubby_program_options *options,
+                       struct cubby_program **ret_program, struct cubby_error *error);
+
+/** Takes one more reference. NULL-safe. @return @p program */
+struct cubby_program *cubby_program_ref(struct cubby_program *program);
+
+/** Drops a reference. NULL-safe. */
+void cubby_program_unref(struct cubby_program *program);
+
+/**
+ * Why objects of this program are not stored.
+ * @return one sentence, borrowed; NULL where they are
+ */
+const char *cubby_program_uncacheable(const struct cubby_program *program);
+
+/**
+ * Derives the key.
+ * @param cache where toolchain fingerprints are remembered; may be NULL
+ * @return 0 or CUBBY_ERR_NO_TOOLCHAIN
+ */
+int cubby_program_key(struct cubby_cache *cache, struct cubby_program *program,
+                      struct cubby_key *ret_key, struct cubby_error *error);
+
+/** Receives one field of a key: its name and its value as text. */
+typedef void (*cubby_field_visitor)(const char *name, const char *value, void *context);
+
+/** Shows every field that enters the key, in order. Errors as cubby_program_key(). */
+int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *program,
+                          cubby_field_visitor visit, void *context, struct cubby_error *error);
+
+/* ---- Objects --------------------------------------------------------------- */
+
+/** What a compiler made. Immutable. */
+struct cubby_object;
+
+/** Takes one more reference. NULL-safe. @return @p object */
+struct cubby_object *cubby_object_ref(struct cubby_object *object);
+
+/** Drops a reference. NULL-safe. */
+void cubby_object_unref(struct cubby_object *object);
+
+/** The bytes; borrowed from the object. */
+const void *cubby_object_data(const struct cubby_object *object);
+
+/** Number of bytes. */
+size_t cubby_object_size(const struct cubby_object *object);
+
+/** The kind of entry: CUBBY_ENTRY_OBJECT or CUBBY_ENTRY_USER for the caller's own. */
+enum cubby_entry_kind cubby_object_kind(const struct cubby_object *object);
+
+/** The compiler's messages, "" where there were none; borrowed from the object. */
+const char *cubby_object_log(const struct cubby_object *object);
+
+/** What is known of an object's making; all strings borrowed from it, "" where unknown. */
+struct cubby_object_info {
+    const char *target;      /**< "cubin", "ptx", "ltoir" */
+    const char *arch;        /**< such as "sm_90" */
+    const char *source_name; /**< name of the program that was compiled */
+    const char *toolchain;   /**< such as "NVRTC 13.0" */
+    int64_t created_at;      /**< seconds since the epoch */
+    uint64_t compile_ns;     /**< what the compile cost, in nanoseconds */
+};
+
+/** Fills @p ret_info. */
+void cubby_object_info(const struct cubby_object *object, struct cubby_object_info *ret_info);
+
+/**
+ * The lowered (mangled) name of a name expression, exactly as the compiler gave it.
+ * @param expression as it was registered with the program
+ * @return borrowed from the object; NULL where that expression was not registered
+ */
+const char *cubby_object_lowered_name(const struct cubby_object *object, const char *expression);
+
+/**
+ * Walks through the name expressions in their stored order.
+ * @param[out] ret_lowered lowered name, borrowed; may be NULL
+ * @return expression, borrowed; NULL past the last
+ */
+const char *cubby_object_name(const struct cubby_object *object, size_t index,
+                              const char **ret_lowered);
+
+/* ---- Compiling ------------------------------------------------------------- */
+
+/** How a request was served. */
+enum cubby_outcome_kind {
+    CUBBY_OUTCOME_HIT = 0,         /**< from a store */
+    CUBBY_OUTCOME_COMPILED = 1,    /**< compiled now, and stored where a store takes it */
+    CUBBY_OUTCOME_WAITED = 2,      /**< another compiled it meanwhile */
+    CUBBY_OUTCOME_UNCACHEABLE = 3, /**< compiled now, not to be stored; see reason */
+    CUBBY_OUTCOME_ERROR = 4,       /**< failed */
+};
+
+/** "hit", "compiled", "waited", "uncacheable" or "error"; a static string. */
+const char *cubby_outcome_name(enum cubby_outcome_kind kind);
+
+/** What happened to one request. Needs no release. */
+struct cubby_outcome {
+    enum cubby_outcome_kind kind;
+    bool has_key;         /**< key is set */
+    struct cubby_key key; /**< the program's key */
+    char tier[16];        /**< name of the store that served a hit, else "" */
+    char reason[256];     /**< why the object was not stored, else "" */
+    uint64_t elapsed_ns;  /**< the whole request, in nanoseconds */
+    uint64_t compile_ns;  /**< compiling alone; on a hit what compiling once cost */
+};
+
+/** Flags of a request. */
+enum cubby_request_flags {
+    CUBBY_REQUEST_NO_CACHE = 1 << 0, /**< neither look up nor store */
+    CUBBY_REQUEST_REFRESH = 1 << 1,  /**< compile anew and replace what is stored */
+};
+
+/**
+ * Gives the object of a program, from the cache if it is there.
+ *
+ * @param cache may be NULL: then it compiles
+ * @param flags of enum cubby_request_flags
+ * @param[out] ret_object new reference
+ * @param[out] ret_outcome filled also on failure; may be NULL
+ * @return 0; CUBBY_ERR_COMPILE (the log is in the error; nothing was stored);
+ *         CUBBY_ERR_NO_TOOLCHAIN; CUBBY_ERR_INVALID
+ */
+int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsigned flags,
+                  struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
+                  struct cubby_error *error);
+
+/* ---- For those who bring their own compiler --------------------------------- */
+
+/**
+ * Makes the bytes of an entry on a miss. Called without any lock held.
+ * @param[out] ret_blob new reference
+ * @return 0, or a code of enum cubby_code with @p error filled
+ */
+typedef int (*cubby_make_function)(void *context, struct cubby_blob **ret_blob,
+                                   struct cubby_error *error);
+
+/**
+ * Finds an entry of any kind that holds an object.
+ * @param kind CUBBY_ENTRY_OBJECT or CUBBY_ENTRY_USER
+ * @param[out] ret_object new reference
+ * @param[out] ret_outcome may be NULL
+ * @return 0 or CUBBY_ERR_NOT_FOUND
+ */
+int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                    const struct cubby_key *key, struct cubby_object **ret_object,
+                    struct cubby_outcome *ret_outcome, struct cubby_error *error);
+
+/**
+ * Stores bytes of the caller's own (kind CUBBY_ENTRY_USER), replacing what is there.
+ * @return 0 when at least one tier took them, CUBBY_ERR_IO otherwise
+ */
+int cubby_cache_put(struct cubby_cache *cache, const struct cubby_key *key, const void *data,
+                    size_t size, struct cubby_error *error);
+
+/**
+ * Finds the caller's own entry, or makes and stores it.
+ * A failure of @p make is returned as it is and nothing is stored.
+ * @param[out] ret_object new reference
+ * @param[out] ret_outcome may be NULL
+ */
+int cubby_cache_get_or_make(struct cubby_cache *cache, const struct cubby_key *key,
+                            cubby_make_function make, void *context,
+                            struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
+                            struct cubby_error *error);
+
+/* ---- Looking after a cache --------------------------------------------------- */
+
+/** Removes an entry from every tier. @return 0 or CUBBY_ERR_NOT_FOUND */
+int cubby_cache_remove(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                       const struct cubby_key *key, struct cubby_error *error);
+
+/** Removes every entry from every tier that may be written. Counters stay. */
+int cubby_cache_clear(struct cubby_cache *cache, struct cubby_error *error);
+
+/** Shows the entries of every tier; an entry that is in two tiers is shown twice. */
+typedef int (*cubby_cache_visitor)(const char *tier, const struct cubby_entry_info *info,
+                                   void *context);
+
+/** @return 0, an error, or the visitor's value where that ended the walk */
+int cubby_cache_iterate(struct cubby_cache *cache, cubby_cache_visitor visit, void *context,
+                        struct cubby_error *error);
+
+/** What one tier holds, its counters as kept by the store and shared by its users. */
+int cubby_cache_tier_stats(struct cubby_cache *cache, size_t tier,
+                           struct cubby_store_stats *ret_stats, struct cubby_error *error);
+
+/** Sets the counters of every tier to zero. */
+int cubby_cache_zero(struct cubby_cache *cache, struct cubby_error *error);
+
+/** Writes out counters and what the stores batch. The last unref does so as well. */
+int cubby_cache_flush(struct cubby_cache *cache, struct cubby_error *error);
+
+/* ---- What was found on this machine ------------------------------------------ */
+
+/** The compiler in use. Strings are owned by the caller through cubby_toolchain_clear(). */
+struct cubby_toolchain {
+    int major;           /**< NVRTC's version */
+    int minor;           /**< NVRTC's version */
+    char *nvrtc_path;    /**< resolved file */
+    char *builtins_path; /**< resolved file of its built-in headers and device code */
+    char *include_dir;   /**< the toolkit's own headers, NULL where not found */
+    char *fingerprint;   /**< what enters the key */
+};
+
+/**
+ * Finds and identifies the compiler.
+ * @param cache where fingerprints are remembered; may be NULL
+ * @return 0 or CUBBY_ERR_NO_TOOLCHAIN with the places where it looked
+ */
+int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_toolchain,
+                         struct cubby_error *error);
+
+/** Frees the strings. NULL-safe. */
+void cubby_toolchain_clear(struct cubby_toolchain *toolchain);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

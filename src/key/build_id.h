@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a shared library *is*, whatever its name, place and time stamp. */
+#ifndef CUBBY_KEY_BUILD_ID_H
+#define CUBBY_KEY_BUILD_ID_H
+
+#include <cubby/error.h>
+
+/*
+ * The identity of an ELF file as new text: "build-id:<hex>" from its GNU build-id note, or, where
+ * it carries none, "blake2b:<hex>" of its bytes (slow: the whole file is read).
+ * Returns 0 or CUBBY_ERR_IO.
+ */
+int build_identity(const char *path, char **ret_identity, struct cubby_error *error);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/fd.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+ssize_t fd_read_full(int fd, void *data, size_t size) {
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = read(fd, (char *)data + done, size - done);
+
+        if (n == 0)
+            break;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+int fd_write_full(int fd, const void *data, size_t size) {
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = write(fd, (const char *)data + done, size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        done += (size_t)n;
+    }
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole reads and writes on file descriptors: EINTR and short transfers end here. */
+#ifndef CUBBY_OS_FD_H
+#define CUBBY_OS_FD_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Reads up to size bytes from the current position until the end of the file.
+ * Returns the number read, or -1 with errno. */
+ssize_t fd_read_full(int fd, void *data, size_t size);
+
+/* Writes all of it. Returns 0, or -1 with errno. */
+int fd_write_full(int fd, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Filling struct cubby_error: the one way in which this library reports failures. */
+#ifndef CUBBY_UTIL_ERROR_H
+#define CUBBY_UTIL_ERROR_H
+
+#include <cubby/error.h>
+
+/*
+ * Fills *error (which may be NULL) with the code and a formatted sentence and
+ * returns the code, so that a caller can write `return error_set(...)`.
+ * An error that is set already stays: the first one is nearest to the cause.
+ */
+int error_set(struct cubby_error *error, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* As error_set with CUBBY_ERR_IO (NO_MEMORY for ENOMEM), adding errnum and its text. */
+int error_set_errno(struct cubby_error *error, int errnum, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* CUBBY_ERR_NO_MEMORY, in the one wording used everywhere. */
+int error_no_memory(struct cubby_error *error);
+
+/* Moves what is in *from into *to unless that holds an error; *from is empty afterwards. */
+void error_move(struct cubby_error *to, struct cubby_error *from);
+
+#endif
