@@ -12,6 +12,7 @@
 #include "util/buffer.h"
 
 enum meta_tag {
+    META_START = 0, /* empty, and first: ends a payload that is text with a NUL where it lies */
     META_CREATED_AT = 1,  /* u64: seconds since the epoch */
     META_COMPILE_NS = 2,  /* u64: cost of the compile */
     META_TARGET = 3,      /* text */

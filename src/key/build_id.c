@@ -66,6 +66,39 @@ static size_t id_in_segment(int fd, const Elf64_Phdr *segment, unsigned char ret
     return size;
 }
 
+static bool read_header(int fd, Elf64_Ehdr *ret_header) {
+    return read_at(fd, ret_header, sizeof(*ret_header), 0) &&
+           memcmp(ret_header->e_ident, ELFMAG, SELFMAG) == 0 &&
+           ret_header->e_ident[EI_CLASS] == ELFCLASS64 &&
+           ret_header->e_phentsize == sizeof(Elf64_Phdr) && ret_header->e_phnum <= MAX_HEADERS;
+}
+
+static bool segments_fit(int fd, const Elf64_Ehdr *header, uint64_t size) {
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr segment;
+
+        if (!read_at(fd, &segment, sizeof(segment),
+                     (off_t)(header->e_phoff + i * sizeof(Elf64_Phdr))) ||
+            segment.p_offset > size || segment.p_filesz > size - segment.p_offset)
+            return false;
+    }
+    return true;
+}
+
+bool build_is_whole(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    Elf64_Ehdr header;
+    bool whole;
+
+    if (fd < 0)
+        return false;
+    whole = fstat(fd, &status) == 0 && read_header(fd, &header) &&
+            segments_fit(fd, &header, (uint64_t)status.st_size);
+    close(fd);
+    return whole;
+}
+
 /* The number of bytes of the build-id, 0 where the file has none. */
 static size_t read_build_id(int fd, unsigned char ret_id[MAX_BUILD_ID]) {
     Elf64_Ehdr header;

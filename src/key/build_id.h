@@ -3,6 +3,8 @@
 #ifndef CUBBY_KEY_BUILD_ID_H
 #define CUBBY_KEY_BUILD_ID_H
 
+#include <stdbool.h>
+
 #include <cubby/error.h>
 
 /*
@@ -11,5 +13,9 @@
  * Returns 0 or CUBBY_ERR_IO.
  */
 int build_identity(const char *path, char **ret_identity, struct cubby_error *error);
+
+/* False where the file is an ELF file that ends before its headers say, so that mapping it and
+ * touching the end would kill the process (SIGBUS), or no ELF file at all. */
+bool build_is_whole(const char *path);
 
 #endif

@@ -32,11 +32,9 @@ const struct library LIBRARY_DRIVER = {"the CUDA driver", "libcuda.so", "CUBBY_C
 static const char *const TOOLKIT_DIRS[] = {
     "lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib", "nvvm/lib64", NULL};
 
-static void note_tried(struct buffer *tried, const char *format, const char *place) {
-    if (tried) {
-        buffer_add_text(tried, "\n  ");
-        buffer_format(tried, format, place);
-    }
+static void note_tried(struct buffer *tried, const char *place, const char *remark) {
+    if (tried)
+        buffer_format(tried, "\n  %s%s", place, remark);
 }
 
 /* dir/name as new text if it can be read. */
@@ -85,7 +83,7 @@ static char *in_pattern(const struct library *library, const char *pattern,
     char *path = NULL;
     glob_t matches;
 
-    note_tried(tried, "%s", pattern);
+    note_tried(tried, pattern, "");
     if (glob(pattern, GLOB_NOSORT | GLOB_ONLYDIR, NULL, &matches) != 0)
         return NULL;
     qsort(matches.gl_pathv, matches.gl_pathc, sizeof(char *), newer_first);
@@ -111,7 +109,7 @@ static char *in_user_toolkit(const struct library *library, const char *variable
                              struct buffer *tried) {
     const char *root = env_get(variable);
 
-    note_tried(tried, root ? "%s (set)" : "%s (not set)", variable);
+    note_tried(tried, variable, root ? " (set)" : " (not set)");
     return root ? in_toolkit(library, root) : NULL;
 }
 
@@ -181,7 +179,7 @@ static int locate_by_user(const struct library *library, struct location *ret_lo
 
     if (path)
         return take(path, ret_location);
-    note_tried(tried, named ? "%s (set)" : "%s (not set)", library->variable);
+    note_tried(tried, library->variable, named ? " (set)" : " (not set)");
     if (named) {
         if (access(named, R_OK) != 0)
             return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
@@ -209,7 +207,7 @@ int locate_library(const struct library *library, bool skip_linker, struct locat
         path = in_library_path(library);
         if (path)
             return take(path, ret_location);
-        note_tried(tried, "the dynamic linker's own search for %s*", library->prefix);
+        note_tried(tried, "the dynamic linker's own search for ", library->prefix);
         *ret_location = (struct location){.path = NULL};
         return 0;
     }

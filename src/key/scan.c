@@ -20,8 +20,9 @@ static bool has_splice(struct text text) {
     while ((at = memchr(at, '\n', (size_t)(text.end - at)))) {
         const char *before = at;
 
-        while (before > text.start && (before[-1] == '\r' || before[-1] == ' ' ||
-                                       before[-1] == '\t' || before[-1] == '\f' || before[-1] == '\v'))
+        while (before > text.start &&
+               (before[-1] == '\r' || before[-1] == ' ' || before[-1] == '\t' ||
+                before[-1] == '\f' || before[-1] == '\v'))
             before--;
         if (before > text.start && (before[-1] == '\\' || before[-1] == '/'))
             return true;
@@ -160,9 +161,9 @@ static bool has_word(struct text text, const char *word) {
 }
 
 static void scan_words(struct text text, struct scan *ret_scan) {
-    /* A name of its own for what has none may be made from the file's name. */
-    ret_scan->uses_name = has_word(text, "FILE") || has_word(text, "namespace") ||
-                          has_word(text, "source_location") || has_word(text, "assert");
+    /* Pasting tokens can make __FILE__ out of pieces; nothing else can. */
+    ret_scan->uses_name = has_word(text, "FILE") || has_word(text, "source_location") ||
+                          has_word(text, "assert") || has_word(text, "##");
     ret_scan->volatile_macro = has_word(text, "__DATE__")   ? "__DATE__"
                                : has_word(text, "__TIME__") ? "__TIME__"
                                                             : NULL;

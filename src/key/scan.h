@@ -13,7 +13,7 @@
 
 /* What was found in one text. */
 struct scan {
-    bool uses_name;      /* __FILE__ and the like, or names that the file's name may enter */
+    bool uses_name; /* __FILE__ and the like: the whole name of the source may enter the object */
     const char *volatile_macro; /* __DATE__ or __TIME__, static; NULL where neither is used */
 };
 

@@ -101,23 +101,53 @@ static int library_version(void *handle, const char *path, int *ret_major, int *
     return 0;
 }
 
-/* The builtins that NVRTC will load: LD_LIBRARY_PATH goes before its own folder ($ORIGIN). */
-char *toolchain_builtins_path(const char *nvrtc_path, int major, int minor) {
-    char *name = NULL, *path = NULL, *folder = NULL;
-    const char *slash = strrchr(nvrtc_path, '/');
+char *toolchain_builtins_name(int major, int minor) {
+    char *name;
 
-    if (asprintf(&name, "libnvrtc-builtins.so.%d.%d", major, minor) < 0)
+    return asprintf(&name, "libnvrtc-builtins.so.%d.%d", major, minor) < 0 ? NULL : name;
+}
+
+char *toolchain_builtins_beside(const char *nvrtc_path, const char *name) {
+    char *path, *resolved;
+
+    if (asprintf(&path, "%.*s/%s", (int)(strrchr(nvrtc_path, '/') - nvrtc_path), nvrtc_path, name) <
+        0)
         return NULL;
-    path = dl_loaded_path(name);
-    if (!path)
-        path = locate_in_library_path(name);
-    if (!path && slash &&
-        asprintf(&folder, "%.*s/%s", (int)(slash - nvrtc_path), nvrtc_path, name) >= 0) {
-        path = realpath(folder, NULL);
-        free(folder);
+    resolved = realpath(path, NULL);
+    free(path);
+    return resolved;
+}
+
+/*
+ * Loads the builtins that belong to this NVRTC and returns their path as new text.
+ *
+ * NVRTC asks the dynamic linker for them by bare name at the first compile. Without a RUNPATH
+ * (13.0), or with LD_LIBRARY_PATH set, that may give those of another toolkit, which NVRTC does
+ * not notice. Once they are loaded by path, the linker gives NVRTC these.
+ */
+static int load_builtins(const struct toolchain *toolchain, char **ret_path,
+                         struct cubby_error *error) {
+    char *name = toolchain_builtins_name(toolchain->major, toolchain->minor);
+    char *path = name ? dl_loaded_path(name) : NULL;
+    void *handle;
+    int result = 0;
+
+    if (name && !path)
+        path = toolchain_builtins_beside(toolchain->nvrtc_path, name);
+    if (path && !build_is_whole(path)) {
+        result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
+                           "%s is damaged (cut short): install the CUDA toolkit again", path);
+    } else if (name) {
+        handle = dlopen(path ? path : name, RTLD_NOW | RTLD_LOCAL);
+        if (handle && !path)
+            path = dl_handle_path(handle);
     }
+    if (result == 0)
+        *ret_path = path;
+    else
+        free(path);
     free(name);
-    return path;
+    return result;
 }
 
 static int make_fingerprint(struct toolchain *toolchain, struct cubby_error *error) {
@@ -150,9 +180,9 @@ static int identify(void *handle, struct toolchain **ret_toolchain, struct cubby
     if (result == 0)
         result = library_version(handle, toolchain->nvrtc_path, &toolchain->major,
                                  &toolchain->minor, error);
+    if (result == 0)
+        result = load_builtins(toolchain, (char **)&toolchain->builtins_path, error);
     if (result == 0) {
-        toolchain->builtins_path =
-            toolchain_builtins_path(toolchain->nvrtc_path, toolchain->major, toolchain->minor);
         toolchain->include_dir = locate_include_dir(toolchain->nvrtc_path);
         result = make_fingerprint(toolchain, error);
     }

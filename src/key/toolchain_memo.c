@@ -16,7 +16,8 @@
 
 enum { TAG_PATH = 1, TAG_LINKER_CACHE = 2, TAG_VARIABLE = 3 };
 
-/* Where only the dynamic linker can tell, its cache file decides what it finds. */
+/* Where only the dynamic linker can tell, its cache file decides what it finds: NVRTC where no
+ * folder was named, and builtins that do not lie beside NVRTC. */
 static void add_linker_cache(struct digest *digest) {
     struct stat status = {0};
     struct timespec times[2];
@@ -45,8 +46,7 @@ bool toolchain_memo_place(struct cubby_key *ret_place) {
     digest_init(&digest, "cubby tools v1");
     if (location.path)
         digest_field(&digest, TAG_PATH, location.path, strlen(location.path));
-    else
-        add_linker_cache(&digest);
+    add_linker_cache(&digest);
     for (size_t i = 0; i < sizeof(VARIABLES) / sizeof(*VARIABLES); i++) {
         const char *value = env_get(VARIABLES[i]);
 
@@ -63,15 +63,19 @@ static char *copy_string(const json_t *object, const char *name) {
     return text ? strdup(text) : NULL;
 }
 
-/* True if the builtins that would be loaded now are those of the memo, unchanged. */
+/*
+ * True if the builtins that would be loaded now are those of the memo, unchanged: those beside
+ * NVRTC, or, where there are none, what the dynamic linker found, which the memo's place covers.
+ */
 static bool builtins_unchanged(const json_t *memo, const struct toolchain *toolchain) {
     const json_t *stamp = json_object_get(memo, "builtins");
-    char *path = toolchain_builtins_path(toolchain->nvrtc_path, toolchain->major, toolchain->minor);
-    const char *before = json_string_value(json_object_get(stamp, "path"));
-    bool same = path && before && strcmp(path, before) == 0 && library_file_unchanged(stamp);
+    char *name = toolchain_builtins_name(toolchain->major, toolchain->minor);
+    char *beside = name ? toolchain_builtins_beside(toolchain->nvrtc_path, name) : NULL;
+    bool same = !beside || strcmp(beside, toolchain->builtins_path) == 0;
 
-    free(path);
-    return same;
+    free(beside);
+    free(name);
+    return same && library_file_unchanged(stamp);
 }
 
 static struct toolchain *toolchain_from_memo(const json_t *memo) {

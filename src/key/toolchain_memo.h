@@ -18,7 +18,10 @@ struct toolchain *toolchain_memo_load(const struct toolchain_memory *memory,
 void toolchain_memo_store(const struct toolchain_memory *memory, const struct cubby_key *place,
                           const struct toolchain *toolchain);
 
-/* toolchain.c: the builtins that an NVRTC of that place and version will load, as new text. */
-char *toolchain_builtins_path(const char *nvrtc_path, int major, int minor);
+/* toolchain.c: the name of the builtins of a version, new. */
+char *toolchain_builtins_name(int major, int minor);
+
+/* toolchain.c: the builtins in the folder of that NVRTC, as new text; NULL where there are none. */
+char *toolchain_builtins_beside(const char *nvrtc_path, const char *name);
 
 #endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/state.h"
+#include "object.h"
+#include "util/error.h"
+#include "util/log.h"
+
+/* ---- Life ------------------------------------------------------------------------- */
+
+static int check_backend(const struct cubby_backend *backend, struct cubby_error *error) {
+    const struct cubby_backend_ops *ops = backend ? backend->ops : NULL;
+
+    if (!ops)
+        return error_set(error, CUBBY_ERR_INVALID, "a backend is NULL or has no operations");
+    if (ops->abi != CUBBY_BACKEND_ABI)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "a backend was made for version %u of the backend contract: expected %d",
+                         ops->abi, CUBBY_BACKEND_ABI);
+    if (!ops->name || !ops->get || !ops->put || !ops->remove || !ops->iterate || !ops->stats ||
+        !ops->close)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "the backend \"%s\" lacks a required operation: see cubby/backend.h",
+                         ops->name ? ops->name : "");
+    return 0;
+}
+
+static void close_all(struct cubby_backend *const *tiers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (tiers[i] && tiers[i]->ops && tiers[i]->ops->close)
+            tiers[i]->ops->close(tiers[i]);
+    }
+}
+
+int cubby_cache_open_backends(struct cubby_backend *const *tiers, size_t count,
+                              struct cubby_cache **ret_cache, struct cubby_error *error) {
+    struct cubby_cache *cache = NULL;
+    int result = 0;
+
+    if (count > MAX_TIERS)
+        result = error_set(error, CUBBY_ERR_INVALID, "%zu tiers are too many: at most %d", count,
+                           MAX_TIERS);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = check_backend(tiers[i], error);
+    if (result == 0) {
+        cache = calloc(1, sizeof(*cache));
+        if (!cache)
+            result = error_no_memory(error);
+    }
+    if (result < 0) {
+        close_all(tiers, count);
+        return result;
+    }
+    atomic_init(&cache->references, 1);
+    if (count > 0)
+        memcpy(cache->tiers, tiers, count * sizeof(*tiers));
+    cache->tier_count = count;
+    cache->owner = getpid();
+    *ret_cache = cache;
+    return 0;
+}
+
+struct cubby_cache *cubby_cache_ref(struct cubby_cache *cache) {
+    if (cache)
+        atomic_fetch_add_explicit(&cache->references, 1, memory_order_relaxed);
+    return cache;
+}
+
+void cubby_cache_unref(struct cubby_cache *cache) {
+    if (!cache || atomic_fetch_sub_explicit(&cache->references, 1, memory_order_acq_rel) != 1)
+        return;
+    cubby_cache_flush(cache, NULL);
+    close_all(cache->tiers, cache->tier_count);
+    for (size_t i = 0; i < cache->problem_count; i++)
+        cubby_error_clear(&cache->problems[i]);
+    free(cache);
+}
+
+size_t cubby_cache_tier_count(const struct cubby_cache *cache) {
+    return cache->tier_count;
+}
+
+const char *cubby_cache_tier_name(const struct cubby_cache *cache, size_t tier) {
+    return tier < cache->tier_count ? cache->tiers[tier]->ops->name : NULL;
+}
+
+void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem) {
+    log_line(CUBBY_LOG_WARN, "this store is not used: %s", problem->message);
+    cache_count(cache, EVENT_ERROR, 1);
+    if (cache->problem_count < MAX_TIERS)
+        error_move(&cache->problems[cache->problem_count++], problem);
+    cubby_error_clear(problem);
+}
+
+const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, size_t index) {
+    return index < cache->problem_count ? &cache->problems[index] : NULL;
+}
+
+/* ---- Counters ----------------------------------------------------------------------- */
+
+void cache_count(struct cubby_cache *cache, enum cache_event event, uint64_t amount) {
+    atomic_fetch_add_explicit(&cache->events[event], amount, memory_order_relaxed);
+}
+
+static uint64_t take_event(struct cubby_cache *cache, enum cache_event event) {
+    return atomic_exchange_explicit(&cache->events[event], 0, memory_order_relaxed);
+}
+
+/* The store that keeps the counters: the last that can. */
+static struct cubby_backend *counting_tier(const struct cubby_cache *cache) {
+    for (size_t i = cache->tier_count; i > 0; i--) {
+        if (cache->tiers[i - 1]->ops->count)
+            return cache->tiers[i - 1];
+    }
+    return NULL;
+}
+
+static int flush_counters(struct cubby_cache *cache, struct cubby_error *error) {
+    static const struct cubby_counters NONE;
+    struct cubby_backend *tier = counting_tier(cache);
+    struct cubby_counters delta = {
+        .hits = take_event(cache, EVENT_HIT),
+        .misses = take_event(cache, EVENT_MISS),
+        .compiles = take_event(cache, EVENT_COMPILE),
+        .puts = take_event(cache, EVENT_PUT),
+        .corrupt = take_event(cache, EVENT_CORRUPT),
+        .dropped = take_event(cache, EVENT_DROPPED),
+        .errors = take_event(cache, EVENT_ERROR),
+        .compile_ns = take_event(cache, EVENT_COMPILE_NS),
+        .saved_ns = take_event(cache, EVENT_SAVED_NS),
+    };
+
+    /* A forked child starts with a copy of its parent's events, which the parent will write; so
+     * the child's first flush only drops them. */
+    if (cache->owner != getpid()) {
+        cache->owner = getpid();
+        return 0;
+    }
+    if (!tier || memcmp(&delta, &NONE, sizeof(delta)) == 0)
+        return 0;
+    return tier->ops->count(tier, &delta, error);
+}
+
+int cubby_cache_flush(struct cubby_cache *cache, struct cubby_error *error) {
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    int result = flush_counters(cache, &problem);
+
+    for (size_t i = 0; i < cache->tier_count; i++) {
+        const struct cubby_backend_ops *ops = cache->tiers[i]->ops;
+        int flushed = ops->flush ? ops->flush(cache->tiers[i], &problem) : 0;
+
+        result = result < 0 ? result : flushed;
+    }
+    if (result < 0)
+        log_line(CUBBY_LOG_WARN, "the store could not be written: %s", problem.message);
+    error_move(error, &problem);
+    return result;
+}
+
+/* ---- Entries -------------------------------------------------------------------------- */
+
+/* One tier's answer; a damaged entry is removed, so that the next put heals it. */
+static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier,
+                    enum cubby_entry_kind kind, const struct cubby_key *key,
+                    struct cubby_object **ret_object) {
+    bool verify = !(tier->ops->flags & CUBBY_BACKEND_IN_PROCESS);
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_blob *blob = NULL;
+    int result = tier->ops->get(tier, kind, key, &blob, &error);
+
+    if (result == CUBBY_ERR_NOT_FOUND)
+        return result;
+    if (result == 0) {
+        result = object_from_blob(blob, kind, key, verify, ret_object, &error);
+        cubby_blob_unref(blob);
+    }
+    if (result == 0)
+        return 0;
+    if (result == CUBBY_ERR_CORRUPT) {
+        cache_count(cache, EVENT_CORRUPT, 1);
+        tier->ops->remove(tier, kind, key, NULL);
+    } else {
+        cache_count(cache, EVENT_ERROR, 1);
+    }
+    log_line(CUBBY_LOG_WARN, "%s: %s", tier->ops->name, error.message);
+    cubby_error_clear(&error);
+    return result;
+}
+
+static int put_into(struct cubby_cache *cache, struct cubby_backend *tier,
+                    enum cubby_entry_kind kind, const struct cubby_key *key,
+                    struct cubby_blob *blob, struct cubby_error *error) {
+    int result = tier->ops->put(tier, kind, key, blob, error);
+
+    if (result == 0) {
+        cache_count(cache, EVENT_PUT, 1);
+    } else if (result != CUBBY_ERR_UNSUPPORTED) { /* a read-only tier is no failure */
+        cache_count(cache, EVENT_DROPPED, 1);
+        log_line(CUBBY_LOG_WARN, "%s: not stored: %s", tier->ops->name, error->message);
+    }
+    return result;
+}
+
+static void promote(struct cubby_cache *cache, size_t from, enum cubby_entry_kind kind,
+                    const struct cubby_key *key, struct cubby_object *object) {
+    for (size_t i = 0; i < from; i++) {
+        struct cubby_error error = CUBBY_ERROR_INIT;
+
+        put_into(cache, cache->tiers[i], kind, key, object_blob(object), &error);
+        cubby_error_clear(&error);
+    }
+}
+
+int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                 struct cubby_object **ret_object, const char **ret_tier) {
+    for (size_t i = 0; i < cache->tier_count; i++) {
+        struct cubby_object *object;
+
+        if (ask_tier(cache, cache->tiers[i], kind, key, &object) != 0)
+            continue;
+        promote(cache, i, kind, key, object);
+        *ret_object = object;
+        *ret_tier = cache->tiers[i]->ops->name;
+        return 0;
+    }
+    return CUBBY_ERR_NOT_FOUND;
+}
+
+int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                struct cubby_blob *blob, struct cubby_error *error) {
+    struct cubby_error first = CUBBY_ERROR_INIT;
+    bool stored = false;
+
+    for (size_t i = 0; i < cache->tier_count; i++) {
+        struct cubby_error problem = CUBBY_ERROR_INIT;
+
+        if (put_into(cache, cache->tiers[i], kind, key, blob, &problem) == 0)
+            stored = true;
+        error_move(&first, &problem);
+    }
+    if (!stored && first.code == CUBBY_OK)
+        error_set(&first, CUBBY_ERR_IO, "no store is in use");
+    if (stored) {
+        cubby_error_clear(&first);
+        return 0;
+    }
+    error_move(error, &first);
+    return CUBBY_ERR_IO;
+}

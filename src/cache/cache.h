@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cache from within: an ordered list of stores, and what happens between them. */
+#ifndef CUBBY_CACHE_CACHE_H
+#define CUBBY_CACHE_CACHE_H
+
+#include <cubby/cubby.h>
+
+/* Counters that the cache keeps itself, for the stores to add to their own. */
+enum cache_event {
+    EVENT_HIT,
+    EVENT_MISS,
+    EVENT_COMPILE,
+    EVENT_PUT,
+    EVENT_CORRUPT,
+    EVENT_DROPPED,
+    EVENT_ERROR,
+    EVENT_COMPILE_NS,
+    EVENT_SAVED_NS,
+    EVENT_COUNT,
+};
+
+void cache_count(struct cubby_cache *cache, enum cache_event event, uint64_t amount);
+
+/*
+ * Asks the tiers in order for a good entry. What a tier gives that is damaged is removed there,
+ * counted, and counts as a miss; what a lower tier gives is put into those above it.
+ * Neither hit nor miss is counted.
+ *
+ * Returns 0 with a new object and the name of the tier (borrowed), or NOT_FOUND.
+ */
+int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                 struct cubby_object **ret_object, const char **ret_tier);
+
+/*
+ * Puts an entry into every tier that may be written. A failure is logged and counted.
+ * Returns 0 if at least one tier took it; else the first tier's failure.
+ */
+int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                struct cubby_blob *blob, struct cubby_error *error);
+
+/* Notes that a store of the spec is not in use. */
+void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a cache spec to open stores. */
+#include <stdlib.h>
+
+#include "cache/cache.h"
+#include "cache/spec.h"
+#include "util/error.h"
+
+#define DEFAULT_MEMORY_SIZE (256u << 20)
+
+static int open_tier(const struct spec_tier *tier, struct cubby_backend **ret_backend,
+                     struct cubby_error *error) {
+    struct backend_params params = tier->params;
+
+    switch (tier->store) {
+    case SPEC_MEMORY:
+        if (params.max_size == 0)
+            params.max_size = DEFAULT_MEMORY_SIZE;
+        return memory_backend_open(&params, ret_backend, error);
+    case SPEC_FILE:
+        return file_backend_open(&params, ret_backend, error);
+    case SPEC_SQLITE:
+#ifdef HAVE_SQLITE
+        return sqlite_backend_open(&params, ret_backend, error);
+#else
+        return error_set(error, CUBBY_ERR_UNSUPPORTED,
+                         "this build of Cubby has no SQLite store: %s cannot be opened; use "
+                         "file:PATH, or build without --without-sqlite",
+                         tier->path);
+#endif
+    }
+    return error_set(error, CUBBY_ERR_INVALID, "unknown store");
+}
+
+/* Opens the stores of a spec; one that cannot be opened is left out and remembered. */
+static int open_spec(const struct spec *spec, struct cubby_cache **ret_cache,
+                     struct cubby_error *error) {
+    struct cubby_backend **backends = calloc(spec->count + 1, sizeof(*backends));
+    struct cubby_error *problems = calloc(spec->count + 1, sizeof(*problems));
+    size_t opened = 0, failed = 0;
+    int result;
+
+    if (!backends || !problems) {
+        result = error_no_memory(error);
+        goto out;
+    }
+    for (size_t i = 0; i < spec->count; i++) {
+        if (open_tier(&spec->tiers[i], &backends[opened], &problems[failed]) == 0)
+            opened++;
+        else
+            failed++;
+    }
+    result = cubby_cache_open_backends(backends, opened, ret_cache, error);
+    for (size_t i = 0; i < failed; i++) {
+        if (result == 0)
+            cache_add_problem(*ret_cache, &problems[i]);
+        cubby_error_clear(&problems[i]);
+    }
+out:
+    free(problems);
+    free(backends);
+    return result;
+}
+
+int cubby_cache_open(const char *text, struct cubby_cache **ret_cache, struct cubby_error *error) {
+    struct spec spec = {NULL, 0};
+    char *owned = NULL;
+    int result = 0;
+
+    if (!text) {
+        result = spec_default(&owned, error);
+        text = owned;
+        if (result < 0)
+            return result;
+        if (!*text) { /* storage is turned off */
+            free(owned);
+            return cubby_cache_open_backends(NULL, 0, ret_cache, error);
+        }
+    }
+    result = spec_parse(text, &spec, error);
+    if (result == 0)
+        result = open_spec(&spec, ret_cache, error);
+    spec_clear(&spec);
+    free(owned);
+    return result;
+}

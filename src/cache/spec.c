@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/spec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/env.h"
+#include "util/error.h"
+
+#define DEFAULT_MAX_SIZE "5G"
+
+/* The spec under way, for messages that point into it. */
+struct parser {
+    const char *text;
+    struct cubby_error *error;
+};
+
+static int fail_at(const struct parser *parser, const char *at, size_t length, const char *what) {
+    return error_set(parser->error, CUBBY_ERR_INVALID,
+                     "cache spec \"%.300s\": at character %zu, \"%.*s\": %s", parser->text,
+                     (size_t)(at - parser->text) + 1, (int)(length < 80 ? length : 80), at, what);
+}
+
+static int fail_memory(const struct parser *parser) {
+    return error_no_memory(parser->error);
+}
+
+/* ---- Parts ----------------------------------------------------------------------- */
+
+static int hex_value(char digit) {
+    static const char DIGITS[] = "0123456789abcdef";
+    const char *found =
+        digit ? strchr(DIGITS, digit >= 'A' && digit <= 'F' ? digit + 32 : digit) : NULL;
+
+    return found ? (int)(found - DIGITS) : -1;
+}
+
+/* The text with its %XX replaced, new. */
+static int decode(const struct parser *parser, const char *at, size_t length, char **ret_text) {
+    char *text = malloc(length + 1);
+    size_t size = 0;
+
+    if (!text)
+        return fail_memory(parser);
+    for (size_t i = 0; i < length; i++) {
+        if (at[i] == '%') {
+            int high = i + 2 < length ? hex_value(at[i + 1]) : -1;
+            int low = i + 2 < length ? hex_value(at[i + 2]) : -1;
+
+            if (high < 0 || low < 0 || high + low == 0) {
+                free(text);
+                return fail_at(parser, at + i, length - i < 3 ? length - i : 3,
+                               "expected two hexadecimal digits after %, not 00 (a % itself is "
+                               "%25)");
+            }
+            text[size++] = (char)(high * 16 + low);
+            i += 2;
+        } else {
+            text[size++] = at[i];
+        }
+    }
+    text[size] = '\0';
+    *ret_text = text;
+    return 0;
+}
+
+bool spec_size(const char *text, uint64_t *ret_size) {
+    static const char SUFFIXES[] = "KMGT";
+    unsigned long long number;
+    const char *suffix;
+    char *end;
+    unsigned shift = 0;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (errno != 0)
+        return false;
+    if (*end) {
+        suffix = strchr(SUFFIXES, *end >= 'a' && *end <= 'z' ? *end - 32 : *end);
+        if (!suffix)
+            return false;
+        shift = 10 * (unsigned)(suffix - SUFFIXES + 1);
+        end++;
+        if (*end == 'i')
+            end++;
+        if (*end == 'B')
+            end++;
+    }
+    if (*end || number > UINT64_MAX >> shift)
+        return false;
+    *ret_size = (uint64_t)number << shift;
+    return true;
+}
+
+static bool parse_bool(const char *text, bool *ret_value) {
+    if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+        return false;
+    *ret_value = *text == '1';
+    return true;
+}
+
+static int parse_parameter(const struct parser *parser, const char *at, size_t length,
+                           struct spec_tier *tier) {
+    const char *equals = memchr(at, '=', length);
+    size_t name = equals ? (size_t)(equals - at) : length;
+    char *value = NULL;
+    int result;
+
+    if (!equals)
+        return fail_at(parser, at, length, "expected a parameter of the form name=value");
+    result = decode(parser, equals + 1, length - name - 1, &value);
+    if (result < 0)
+        return result;
+    if (name == 8 && memcmp(at, "max_size", 8) == 0) {
+        if (!spec_size(value, &tier->params.max_size))
+            result = fail_at(parser, at, length, "expected a size such as 512M, 5G or 1000000");
+    } else if (name == 7 && memcmp(at, "durable", 7) == 0) {
+        if (!parse_bool(value, &tier->params.durable))
+            result = fail_at(parser, at, length, "expected 0 or 1");
+    } else if (name == 9 && memcmp(at, "read_only", 9) == 0) {
+        if (!parse_bool(value, &tier->params.read_only))
+            result = fail_at(parser, at, length, "expected 0 or 1");
+    } else {
+        result = fail_at(parser, at, name,
+                         "not a known parameter; known are max_size, durable and read_only");
+    }
+    free(value);
+    return result;
+}
+
+static int parse_parameters(const struct parser *parser, const char *at, const char *end,
+                            struct spec_tier *tier) {
+    for (;;) {
+        const char *joint = memchr(at, '&', (size_t)(end - at));
+        const char *stop = joint ? joint : end;
+        int result = parse_parameter(parser, at, (size_t)(stop - at), tier);
+
+        if (result < 0 || !joint)
+            return result;
+        at = joint + 1;
+    }
+}
+
+/* Replaces a leading ~ by the home folder. */
+static int expand_home(const struct parser *parser, const char *at, char **path) {
+    const char *home;
+    char *expanded;
+
+    if ((*path)[0] != '~' || ((*path)[1] != '\0' && (*path)[1] != '/'))
+        return 0;
+    home = env_get("HOME");
+    if (!home)
+        return fail_at(parser, at, 1, "HOME is not set, so ~ means nothing: write the whole path");
+    if (asprintf(&expanded, "%s%s", home, *path + 1) < 0)
+        return fail_memory(parser);
+    free(*path);
+    *path = expanded;
+    return 0;
+}
+
+/* ---- Tiers ------------------------------------------------------------------------ */
+
+static bool has_prefix(const char *at, const char *end, const char *prefix) {
+    size_t length = strlen(prefix);
+
+    return (size_t)(end - at) >= length && memcmp(at, prefix, length) == 0;
+}
+
+/* The store's name; *at moves to the path. */
+static int parse_store(const struct parser *parser, const char **at, const char *end,
+                       enum spec_store *ret_store) {
+    const char *colon = memchr(*at, ':', (size_t)(end - *at));
+    const char *slash = memchr(*at, '/', (size_t)(end - *at));
+
+    if (has_prefix(*at, end, "file:")) {
+        *ret_store = SPEC_FILE;
+        *at += 5;
+    } else if (has_prefix(*at, end, "sqlite:")) {
+        *ret_store = SPEC_SQLITE;
+        *at += 7;
+    } else if (end - *at == 6 && has_prefix(*at, end, "memory")) {
+        *ret_store = SPEC_MEMORY;
+        *at = end;
+    } else if (colon && (!slash || colon < slash)) {
+        return fail_at(parser, *at, (size_t)(colon - *at),
+                       "not a known store; known are memory, file:PATH and sqlite:PATH (for a path "
+                       "with a colon write file:PATH)");
+    } else {
+        *ret_store = SPEC_FILE;
+    }
+    return 0;
+}
+
+static int parse_tier(const struct parser *parser, const char *at, const char *end,
+                      struct spec_tier *tier) {
+    const char *question = memchr(at, '?', (size_t)(end - at));
+    const char *stop = question ? question : end;
+    int result;
+
+    if (at == stop)
+        return fail_at(parser, at, (size_t)(end - at), "expected a store here, such as file:PATH");
+    result = parse_store(parser, &at, stop, &tier->store);
+    if (result == 0 && tier->store != SPEC_MEMORY) {
+        if (at == stop)
+            return fail_at(parser, at, 0, "expected a path here");
+        result = decode(parser, at, (size_t)(stop - at), &tier->path);
+        if (result == 0)
+            result = expand_home(parser, at, &tier->path);
+        tier->params.path = tier->path;
+    }
+    if (result == 0 && question)
+        result = parse_parameters(parser, question + 1, end, tier);
+    return result;
+}
+
+int spec_parse(const char *text, struct spec *ret_spec, struct cubby_error *error) {
+    struct parser parser = {text, error};
+    struct spec spec = {NULL, 0};
+    const char *at = text;
+    size_t commas = 0;
+    int result = 0;
+
+    for (const char *c = text; *c; c++)
+        commas += *c == ',';
+    spec.tiers = calloc(commas + 1, sizeof(*spec.tiers));
+    if (!spec.tiers)
+        return error_no_memory(error);
+    while (result == 0) {
+        const char *end = at + strcspn(at, ",");
+
+        result = parse_tier(&parser, at, end, &spec.tiers[spec.count++]);
+        if (!*end)
+            break;
+        at = end + 1;
+    }
+    if (result == 0)
+        *ret_spec = spec;
+    else
+        spec_clear(&spec);
+    return result;
+}
+
+/* A path as a spec spells it, new. */
+static char *encode_path(const char *path) {
+    char *text = malloc(3 * strlen(path) + 1);
+    size_t size = 0;
+
+    for (; text && *path; path++) {
+        if (strchr(",?&%", *path))
+            size += (size_t)sprintf(text + size, "%%%02X", (unsigned char)*path);
+        else
+            text[size++] = *path;
+    }
+    if (text)
+        text[size] = '\0';
+    return text;
+}
+
+int spec_default(char **ret_text, struct cubby_error *error) {
+    const char *disable = env_get("CUBBY_DISABLE");
+    const char *spec = env_get("CUBBY_CACHE");
+    const char *folder = env_get("XDG_CACHE_HOME");
+    const char *below = "cubby";
+    char *text = NULL, *encoded;
+
+    if (disable && strcmp(disable, "0") != 0)
+        text = strdup("");
+    else if (spec)
+        text = strdup(spec);
+    if (text || spec) {
+        *ret_text = text;
+        return text ? 0 : error_no_memory(error);
+    }
+    if (!folder || folder[0] != '/') { /* a relative XDG_CACHE_HOME is invalid, says its standard */
+        folder = env_get("HOME");
+        below = ".cache/cubby";
+    }
+    if (!folder)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "no place for the cache: neither CUBBY_CACHE nor XDG_CACHE_HOME nor HOME "
+                         "is set; set one of them, or CUBBY_DISABLE=1");
+    encoded = encode_path(folder);
+    if (!encoded || asprintf(&text, "file:%s/%s?max_size=" DEFAULT_MAX_SIZE, encoded, below) < 0)
+        text = NULL;
+    free(encoded);
+    if (!text)
+        return error_no_memory(error);
+    *ret_text = text;
+    return 0;
+}
+
+void spec_clear(struct spec *spec) {
+    for (size_t i = 0; spec->tiers && i < spec->count; i++)
+        free(spec->tiers[i].path);
+    free(spec->tiers);
+    *spec = (struct spec){NULL, 0};
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The struct behind a cache, for the files of this folder alone. */
+#ifndef CUBBY_CACHE_STATE_H
+#define CUBBY_CACHE_STATE_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "cache/cache.h"
+
+#define MAX_TIERS 16
+
+struct cubby_cache {
+    atomic_uint references;
+    struct cubby_backend *tiers[MAX_TIERS];
+    size_t tier_count;
+    struct cubby_error problems[MAX_TIERS];
+    size_t problem_count;
+    _Atomic uint64_t events[EVENT_COUNT]; /* since the last flush */
+    pid_t owner;                          /* whose events they are */
+};
+
+#endif

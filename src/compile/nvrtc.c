@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compile/nvrtc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compile/nvrtc_api.h"
+#include "key/program.h"
+#include "os/dl.h"
+#include "util/error.h"
+
+/* NVRTC's log may be longer than the source it complains of (64 MB on one line); so much is kept.
+ */
+#define MAX_LOG (1024 * 1024)
+#define LOG_CUT "\n[the rest of the log was dropped]\n"
+
+#define EXTRA_OPTIONS 6
+
+/* One compile under way. */
+struct job {
+    struct nvrtc_api api;
+    const struct toolchain *toolchain;
+    const struct cubby_program *program;
+    nvrtc_program handle;
+};
+
+/* ---- Binding --------------------------------------------------------------------- */
+
+#define NVRTC_SYMBOL(name, parameters) {#name, (void **)&api->name},
+
+static int bind_api(void *nvrtc, const struct toolchain *toolchain, struct nvrtc_api *api,
+                    struct cubby_error *error) {
+    const struct dl_symbol required[] = {NVRTC_FUNCTIONS(NVRTC_SYMBOL){NULL, NULL}};
+    const struct dl_symbol lto[] = {NVRTC_LTO_FUNCTIONS(NVRTC_SYMBOL){NULL, NULL}};
+    const char *missing;
+
+    memset(api, 0, sizeof(*api));
+    if (!dl_resolve(nvrtc, required, &missing))
+        return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
+                         "%s lacks %s: NVRTC 11.2 or newer is needed", toolchain->nvrtc_path,
+                         missing);
+    dl_resolve(nvrtc, lto, NULL); /* all of it or none; asked for where it is used */
+    return 0;
+}
+
+static int fail_internal(const struct job *job, const char *what, int code,
+                         struct cubby_error *error) {
+    if (error && error->code == CUBBY_OK)
+        error->tool_error = code;
+    if (code == NVRTC_OUT_OF_MEMORY)
+        return error_set(error, CUBBY_ERR_NO_MEMORY, "NVRTC ran out of memory");
+    return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
+                     "%s failed with NVRTC error %d in %s: check that the CUDA toolkit is complete",
+                     what, code, job->toolchain->nvrtc_path);
+}
+
+/* ---- Options --------------------------------------------------------------------- */
+
+static bool at_least(const struct toolchain *toolchain, int major, int minor) {
+    return toolchain->major > major || (toolchain->major == major && toolchain->minor >= minor);
+}
+
+/*
+ * Cubby's own options go before the user's: an option of theirs that lacks its value would take
+ * what follows it.
+ */
+struct option_list {
+    const char **items;
+    int count;
+    char arch[64];
+    char seed[96];
+};
+
+static int list_options(const struct job *job, const struct cubby_key *key,
+                        struct option_list *list) {
+    const struct cubby_program *program = job->program;
+
+    memset(list, 0, sizeof(*list));
+    list->items = calloc(program->string_count + EXTRA_OPTIONS, sizeof(*list->items));
+    if (!list->items)
+        return CUBBY_ERR_NO_MEMORY;
+    /* Else NVRTC changes RLIMIT_STACK for the whole process while it compiles. */
+    list->items[list->count++] = "--modify-stack-limit=false";
+    /* Else 12.9 and later ask the driver's own cache, which is not under anyone's control. */
+    if (at_least(job->toolchain, 12, 9))
+        list->items[list->count++] = "--no-cache";
+    if (at_least(job->toolchain, 12, 9) && !program->has_seed) {
+        char hex[CUBBY_KEY_HEX_SIZE];
+
+        cubby_key_format(key, hex);
+        snprintf(list->seed, sizeof(list->seed), "--frandom-seed=cubby%.32s", hex);
+        list->items[list->count++] = list->seed;
+    }
+    if (program->target == CUBBY_TARGET_LTOIR)
+        list->items[list->count++] = "--dlink-time-opt";
+    if (program->arch) {
+        snprintf(list->arch, sizeof(list->arch), "--gpu-architecture=%s", program->arch);
+        list->items[list->count++] = list->arch;
+    }
+    for (size_t i = 0; i < program->string_count; i++)
+        list->items[list->count++] = program->strings[i];
+    return 0;
+}
+
+/* ---- Log -------------------------------------------------------------------------- */
+
+/* The log as new text, "" for none; NULL when memory is short. */
+static char *take_log(const struct job *job) {
+    size_t size = 0;
+    char *log;
+
+    if (job->api.nvrtcGetProgramLogSize(job->handle, &size) != NVRTC_OK || size <= 1)
+        return strdup("");
+    log = calloc(1, size + 1);
+    if (!log)
+        return NULL;
+    if (job->api.nvrtcGetProgramLog(job->handle, log) != NVRTC_OK)
+        log[0] = '\0';
+    if (size > MAX_LOG) {
+        char *kept;
+
+        memcpy(log + MAX_LOG - sizeof(LOG_CUT), LOG_CUT, sizeof(LOG_CUT));
+        kept = realloc(log, MAX_LOG);
+        log = kept ? kept : log;
+    }
+    return log;
+}
+
+static int fail_compile(const struct job *job, int code, struct cubby_error *error) {
+    char *log = take_log(job);
+    int result;
+
+    if (code == NVRTC_COMPILATION || code == NVRTC_INVALID_OPTION || code == NVRTC_NAME_EXPRESSION)
+        result = error_set(error, CUBBY_ERR_COMPILE, "%s: the compiler refused the program",
+                           job->program->name);
+    else if (code == NVRTC_BUILTIN_FAILURE)
+        result =
+            error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
+                      "NVRTC cannot use its built-in library libnvrtc-builtins.so.%d.%d, "
+                      "expected beside %s: install the CUDA toolkit again",
+                      job->toolchain->major, job->toolchain->minor, job->toolchain->nvrtc_path);
+    else
+        result = fail_internal(job, "compiling", code, error);
+    if (error && error->code == result && !error->log) {
+        error->log = log;
+        error->tool_error = code;
+        log = NULL;
+    }
+    free(log);
+    return result;
+}
+
+/* ---- Results ----------------------------------------------------------------------- */
+
+static int fail_no_output(const struct job *job, struct cubby_error *error) {
+    const struct cubby_program *program = job->program;
+
+    if (program->target == CUBBY_TARGET_CUBIN)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "%s: no cubin for %s: a cubin needs a real architecture, such as sm_90, "
+                         "and no option that makes something else (-dlto)",
+                         program->name, program->arch ? program->arch : "the default architecture");
+    return error_set(error, CUBBY_ERR_INVALID,
+                     "%s: the compiler made no %s: an option asks for something else",
+                     program->name, cubby_target_name(program->target));
+}
+
+static int take_output(const struct job *job, struct compiled *compiled,
+                       struct cubby_error *error) {
+    const struct nvrtc_api *api = &job->api;
+    bool is_text = job->program->target == CUBBY_TARGET_PTX;
+    int (*get_size)(nvrtc_program, size_t *);
+    int (*get)(nvrtc_program, char *);
+    size_t size = 0;
+    int code;
+
+    switch (job->program->target) {
+    case CUBBY_TARGET_PTX:
+        get_size = api->nvrtcGetPTXSize;
+        get = api->nvrtcGetPTX;
+        break;
+    case CUBBY_TARGET_LTOIR:
+        get_size = api->nvrtcGetLTOIRSize;
+        get = api->nvrtcGetLTOIR;
+        break;
+    default:
+        get_size = api->nvrtcGetCUBINSize;
+        get = api->nvrtcGetCUBIN;
+        break;
+    }
+    code = get_size(job->handle, &size);
+    if (code != NVRTC_OK)
+        return fail_internal(job, "asking for the output", code, error);
+    if (size <= (is_text ? 1 : 0))
+        return fail_no_output(job, error);
+    compiled->data = malloc(size);
+    if (!compiled->data)
+        return error_no_memory(error);
+    code = get(job->handle, compiled->data);
+    if (code != NVRTC_OK)
+        return fail_internal(job, "fetching the output", code, error);
+    compiled->size = is_text ? size - 1 : size; /* PTX comes with its NUL */
+    return 0;
+}
+
+static int take_names(const struct job *job, struct compiled *compiled, struct cubby_error *error) {
+    const struct cubby_program *program = job->program;
+
+    compiled->lowered = calloc(program->name_count + 1, sizeof(char *));
+    if (!compiled->lowered)
+        return error_no_memory(error);
+    compiled->lowered_count = program->name_count;
+    for (size_t i = 0; i < program->name_count; i++) {
+        const char *lowered = NULL;
+        int code = job->api.nvrtcGetLoweredName(job->handle, program->names[i], &lowered);
+
+        if (code != NVRTC_OK || !lowered)
+            return fail_internal(job, "asking for a lowered name", code, error);
+        compiled->lowered[i] = strdup(lowered);
+        if (!compiled->lowered[i])
+            return error_no_memory(error);
+    }
+    return 0;
+}
+
+/* ---- The compile -------------------------------------------------------------------- */
+
+static int create(struct job *job, struct cubby_error *error) {
+    const struct cubby_program *program = job->program;
+    size_t count = program->header_count;
+    const char **texts = calloc(2 * count + 1, sizeof(*texts));
+    const char **names = texts + count;
+    int code;
+
+    if (!texts)
+        return error_no_memory(error);
+    for (size_t i = 0; i < count; i++) {
+        texts[i] = source_text(program->headers[i].source);
+        names[i] = program->headers[i].name;
+    }
+    code = job->api.nvrtcCreateProgram(&job->handle, source_text(program->source), program->name,
+                                       (int)count, texts, names);
+    free(texts);
+    if (code != NVRTC_OK)
+        return fail_internal(job, "creating the program", code, error);
+    for (size_t i = 0; i < program->name_count && code == NVRTC_OK; i++)
+        code = job->api.nvrtcAddNameExpression(job->handle, program->names[i]);
+    return code == NVRTC_OK ? 0 : fail_internal(job, "adding a name expression", code, error);
+}
+
+static int run(struct job *job, const struct cubby_key *key, struct cubby_error *error) {
+    struct option_list options;
+    int code;
+
+    if (list_options(job, key, &options) < 0)
+        return error_no_memory(error);
+    code = job->api.nvrtcCompileProgram(job->handle, options.count, options.items);
+    free(options.items);
+    return code == NVRTC_OK ? 0 : fail_compile(job, code, error);
+}
+
+int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
+                  const struct cubby_program *program, const struct cubby_key *key,
+                  struct compiled *ret_compiled, struct cubby_error *error) {
+    struct job job = {.toolchain = toolchain, .program = program};
+    struct compiled compiled = {0};
+    int result = bind_api(nvrtc, toolchain, &job.api, error);
+
+    if (result == 0 && program->target == CUBBY_TARGET_LTOIR && !job.api.nvrtcGetLTOIR)
+        result = error_set(error, CUBBY_ERR_UNSUPPORTED,
+                           "NVRTC %d.%d cannot give LTO-IR: 12.0 or newer is needed",
+                           toolchain->major, toolchain->minor);
+    if (result == 0)
+        result = create(&job, error);
+    if (result == 0)
+        result = run(&job, key, error);
+    if (result == 0) {
+        compiled.log = take_log(&job);
+        result = compiled.log ? take_output(&job, &compiled, error) : error_no_memory(error);
+    }
+    if (result == 0)
+        result = take_names(&job, &compiled, error);
+    if (job.handle)
+        job.api.nvrtcDestroyProgram(&job.handle);
+    if (result == 0)
+        *ret_compiled = compiled;
+    else
+        compiled_clear(&compiled);
+    return result;
+}
+
+void compiled_clear(struct compiled *compiled) {
+    for (size_t i = 0; compiled->lowered && i < compiled->lowered_count; i++)
+        free(compiled->lowered[i]);
+    free(compiled->lowered);
+    free(compiled->log);
+    free(compiled->data);
+    *compiled = (struct compiled){0};
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "key/options.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/error.h"
+
+/* How an option takes its value. What is not of its form goes to the compiler as it is. */
+enum value_form {
+    VALUE_NONE,     /* -G */
+    VALUE_IGNORED,  /* -no-cache, -no-cache=anything */
+    VALUE_EQUALS,   /* -std=c++17 */
+    VALUE_DETACHED, /* -arch=sm_90, or two strings */
+    VALUE_ATTACHED, /* as VALUE_DETACHED, and also "-DX" and "-D X" in one string */
+};
+
+struct rule {
+    const char *spellings[3]; /* the first is canonical */
+    enum value_form form;
+    enum option_effect effect;
+    const char *why;
+};
+
+#define WHY_PCH "precompiled headers can serve a header that has changed since"
+#define WHY_FILE "the file that it writes would not be written on a hit"
+
+static const struct rule RULES[] = {
+    {{"--gpu-architecture", "-arch"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
+    {{"-D"}, VALUE_ATTACHED, OPTION_COUNTS, NULL},
+    {{"-D", "--define-macro"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
+    {{"-U"}, VALUE_ATTACHED, OPTION_COUNTS, NULL},
+    {{"-U", "--undefine-macro"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
+    {{"-I"}, VALUE_ATTACHED, OPTION_INCLUDE_DIR, NULL},
+    {{"-I", "--include-path"}, VALUE_DETACHED, OPTION_INCLUDE_DIR, NULL},
+    {{"--pre-include", "-include"}, VALUE_DETACHED, OPTION_PRE_INCLUDE, NULL},
+    {{"--std", "-std"}, VALUE_EQUALS, OPTION_COUNTS, NULL},
+    {{"--device-debug", "-G"}, VALUE_NONE, OPTION_NAMES_SOURCE, NULL},
+    {{"--generate-line-info", "-lineinfo"}, VALUE_NONE, OPTION_NAMES_SOURCE, NULL},
+    {{"--dlink-time-opt", "-dlto"}, VALUE_NONE, OPTION_NAMES_SOURCE, NULL},
+    {{"--optix-ir", "-optix-ir"}, VALUE_NONE, OPTION_NAMES_SOURCE, NULL},
+    {{"--gen-opt-lto", "-gen-opt-lto"}, VALUE_NONE, OPTION_NAMES_SOURCE, NULL},
+    {{"--relocatable-device-code", "-rdc"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
+    {{"--relocatable-device-code=true", "-dc", "--device-c"}, VALUE_NONE, OPTION_COUNTS, NULL},
+    {{"--relocatable-device-code=false", "-dw", "--device-w"}, VALUE_NONE, OPTION_COUNTS, NULL},
+    {{"--maxrregcount", "-maxrregcount"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
+    {{"--ptxas-options", "-Xptxas"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
+    {{"--frandom-seed", "-frandom-seed"}, VALUE_EQUALS, OPTION_SEED, NULL},
+    {{"--no-cache", "-no-cache"}, VALUE_IGNORED, OPTION_NEUTRAL, NULL},
+    {{"--modify-stack-limit", "-modify-stack-limit"}, VALUE_DETACHED, OPTION_NEUTRAL, NULL},
+    {{"--pch-verbose", "-pch-verbose"}, VALUE_DETACHED, OPTION_NEUTRAL, NULL},
+    {{"--pch-messages", "-pch-messages"}, VALUE_DETACHED, OPTION_NEUTRAL, NULL},
+    {{"--pch", "-pch"}, VALUE_NONE, OPTION_BYPASSED, WHY_PCH},
+    {{"--use-pch", "-use-pch"}, VALUE_EQUALS, OPTION_BYPASSED, WHY_PCH},
+    {{"--pch-dir", "-pch-dir"}, VALUE_EQUALS, OPTION_BYPASSED, WHY_PCH},
+    {{"-Xcudafe"}, VALUE_DETACHED, OPTION_BYPASSED, "what it tells the front end is not known"},
+    {{"--create-pch", "-create-pch"}, VALUE_EQUALS, OPTION_REFUSED, WHY_FILE},
+    {{"--time", "-time"}, VALUE_EQUALS, OPTION_REFUSED, WHY_FILE},
+    {{"--fdevice-time-trace", "-fdevice-time-trace"}, VALUE_EQUALS, OPTION_REFUSED, WHY_FILE},
+};
+
+/* An option as matched: its rule and its value, borrowed; NULL for none. */
+struct match {
+    const struct rule *rule;
+    const char *value;
+    bool detached; /* the value is the next string */
+};
+
+static const char *skip_space(const char *text) {
+    while (isspace((unsigned char)*text))
+        text++;
+    return text;
+}
+
+/* What follows the spelling in one string; false where the string is another option. */
+static bool match_spelling(const struct rule *rule, const char *spelling, const char *text,
+                           struct match *ret_match) {
+    size_t length = strlen(spelling);
+    const char *rest = text + length;
+
+    if (strncmp(text, spelling, length) != 0)
+        return false;
+    *ret_match = (struct match){.rule = rule};
+    if (*rest == '\0') {
+        ret_match->detached = rule->form == VALUE_DETACHED || rule->form == VALUE_ATTACHED;
+        return rule->form != VALUE_EQUALS;
+    }
+    if (*rest == '=' && rule->form != VALUE_NONE) {
+        ret_match->value = rule->form == VALUE_IGNORED ? NULL : rest + 1;
+        return true;
+    }
+    ret_match->value = skip_space(rest);
+    return rule->form == VALUE_ATTACHED;
+}
+
+static bool match_option(const char *text, struct match *ret_match) {
+    for (size_t i = 0; i < sizeof(RULES) / sizeof(*RULES); i++) {
+        for (size_t j = 0; j < 3 && RULES[i].spellings[j]; j++) {
+            if (match_spelling(&RULES[i], RULES[i].spellings[j], text, ret_match))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The text without blanks at either end, new. */
+static char *trimmed(const char *text) {
+    size_t length;
+
+    text = skip_space(text);
+    length = strlen(text);
+    while (length > 0 && isspace((unsigned char)text[length - 1]))
+        length--;
+    return strndup(text, length);
+}
+
+static char *canonical_text(const struct match *match) {
+    const char *name = match->rule->spellings[0];
+    char *text;
+
+    if (!match->value)
+        return strdup(name);
+    return asprintf(&text, "%s=%s", name, match->value) < 0 ? NULL : text;
+}
+
+static int refuse(const char *text, const char *why, struct cubby_error *error) {
+    return error_set(error, CUBBY_ERR_INVALID, "the option \"%s\" cannot be used with a cache: %s",
+                     text, why);
+}
+
+/* Reads the option at the front of the strings; *ret_used is how many of them it took. */
+static int parse_one(const char *const *strings, size_t count, struct option *ret_option,
+                     size_t *ret_used, struct cubby_error *error) {
+    char *text = trimmed(strings[0]);
+    char *value = NULL;
+    struct match match;
+    int result = 0;
+
+    *ret_used = 1;
+    if (!text)
+        return error_no_memory(error);
+    if (!match_option(text, &match)) {
+        *ret_option = (struct option){text, OPTION_COUNTS, NULL};
+        return 0;
+    }
+    if (match.detached && count > 1) {
+        value = trimmed(strings[1]);
+        match.value = value;
+        *ret_used = 2;
+    }
+    if (match.rule->effect == OPTION_REFUSED) {
+        result = refuse(text, match.rule->why, error);
+    } else {
+        *ret_option = (struct option){canonical_text(&match), match.rule->effect, match.rule->why};
+        if (!ret_option->text || (*ret_used == 2 && !value))
+            result = error_no_memory(error);
+        else if (strstr(ret_option->text, "options-file"))
+            *ret_option = (struct option){ret_option->text, OPTION_BYPASSED,
+                                          "what the options file says is not part of the key"};
+    }
+    free(value);
+    free(text);
+    return result;
+}
+
+int options_parse(const char *const *strings, size_t count, struct options *ret_options,
+                  struct cubby_error *error) {
+    struct options options = {calloc(count + 1, sizeof(struct option)), 0};
+    int result = 0;
+
+    if (!options.items)
+        return error_no_memory(error);
+    for (size_t i = 0; i < count && result == 0;) {
+        size_t used;
+
+        if (!strings[i])
+            result = error_set(error, CUBBY_ERR_INVALID, "option %zu is NULL", i);
+        else
+            result = parse_one(strings + i, count - i, &options.items[options.count], &used, error);
+        if (result == 0) {
+            options.count++;
+            i += used;
+        }
+    }
+    if (result == 0)
+        *ret_options = options;
+    else
+        options_free(&options);
+    return result;
+}
+
+void options_free(struct options *options) {
+    for (size_t i = 0; options->items && i < options->count; i++)
+        free(options->items[i].text);
+    free(options->items);
+    *options = (struct options){NULL, 0};
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text of a source or of an in-memory header, digested and looked through once, then shared. */
+#ifndef CUBBY_KEY_SOURCE_H
+#define CUBBY_KEY_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <cubby/cubby.h>
+
+#include "key/scan.h"
+
+/* One place in the text that may read a file. */
+struct source_include {
+    char *spelling; /* NULL where it cannot be told */
+    char *what;     /* the directive */
+};
+
+struct source; /* immutable, reference-counted */
+
+/*
+ * Copies and digests a text. label names it in messages.
+ * Returns 0, INVALID for NUL bytes within, or NO_MEMORY.
+ */
+int source_new(const void *data, size_t size, const char *label, struct source **ret_source,
+               struct cubby_error *error);
+struct source *source_ref(struct source *source);
+void source_unref(struct source *source);
+
+const char *source_text(const struct source *source); /* ends in NUL */
+size_t source_size(const struct source *source);
+const struct cubby_key *source_digest(const struct source *source);
+const struct scan *source_scan(const struct source *source);
+const struct source_include *source_includes(const struct source *source, size_t *ret_count);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry/meta.h"
+#include "util/error.h"
+
+struct cubby_object {
+    atomic_uint references;
+    struct cubby_blob *blob;
+    struct entry_view view;
+    char *log; /* replaces that of the metadata; NULL for none */
+};
+
+int object_from_blob(struct cubby_blob *blob, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, bool verify, struct cubby_object **ret_object,
+                     struct cubby_error *error) {
+    struct cubby_object *object;
+    struct entry_view view;
+    int result = entry_parse(blob, kind, key, verify, &view, error);
+
+    if (result < 0)
+        return result;
+    object = malloc(sizeof(*object));
+    if (!object)
+        return error_no_memory(error);
+    atomic_init(&object->references, 1);
+    object->blob = cubby_blob_ref(blob);
+    object->view = view;
+    object->log = NULL;
+    *ret_object = object;
+    return 0;
+}
+
+struct cubby_blob *object_blob(const struct cubby_object *object) {
+    return object->blob;
+}
+
+int object_rename_source(struct cubby_object *object, const char *name) {
+    const char *log = cubby_object_log(object);
+    const char *old = meta_text(object->view.meta, object->view.meta_size, META_SOURCE_NAME);
+    struct buffer renamed = BUFFER_INIT;
+    const char *found;
+
+    if (!*log || !*old || strcmp(old, name) == 0)
+        return 0;
+    while ((found = strstr(log, old))) {
+        buffer_add(&renamed, log, (size_t)(found - log));
+        buffer_add_text(&renamed, name);
+        log = found + strlen(old);
+    }
+    buffer_add_text(&renamed, log);
+    object->log = buffer_steal_text(&renamed);
+    return object->log ? 0 : CUBBY_ERR_NO_MEMORY;
+}
+
+struct cubby_object *cubby_object_ref(struct cubby_object *object) {
+    if (object)
+        atomic_fetch_add_explicit(&object->references, 1, memory_order_relaxed);
+    return object;
+}
+
+void cubby_object_unref(struct cubby_object *object) {
+    if (!object || atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) != 1)
+        return;
+    cubby_blob_unref(object->blob);
+    free(object->log);
+    free(object);
+}
+
+const void *cubby_object_data(const struct cubby_object *object) {
+    return object->view.payload;
+}
+
+size_t cubby_object_size(const struct cubby_object *object) {
+    return object->view.payload_size;
+}
+
+enum cubby_entry_kind cubby_object_kind(const struct cubby_object *object) {
+    return object->view.kind;
+}
+
+static const char *object_text(const struct cubby_object *object, enum meta_tag tag) {
+    return meta_text(object->view.meta, object->view.meta_size, tag);
+}
+
+const char *cubby_object_log(const struct cubby_object *object) {
+    return object->log ? object->log : object_text(object, META_LOG);
+}
+
+void cubby_object_info(const struct cubby_object *object, struct cubby_object_info *ret_info) {
+    const struct entry_view *view = &object->view;
+
+    *ret_info = (struct cubby_object_info){
+        .target = object_text(object, META_TARGET),
+        .arch = object_text(object, META_ARCH),
+        .source_name = object_text(object, META_SOURCE_NAME),
+        .toolchain = object_text(object, META_TOOLCHAIN),
+        .created_at = (int64_t)meta_u64(view->meta, view->meta_size, META_CREATED_AT),
+        .compile_ns = meta_u64(view->meta, view->meta_size, META_COMPILE_NS),
+    };
+}
+
+const char *cubby_object_name(const struct cubby_object *object, size_t index,
+                              const char **ret_lowered) {
+    struct meta_reader reader = {object->view.meta, object->view.meta + object->view.meta_size};
+    struct meta_item item;
+
+    while (meta_next(&reader, &item)) {
+        size_t length;
+
+        if (item.tag != META_NAME || item.size < 2 || item.data[item.size - 1] != '\0')
+            continue;
+        length = strlen(item.data) + 1;
+        if (length >= item.size || index-- > 0)
+            continue;
+        if (ret_lowered)
+            *ret_lowered = item.data + length;
+        return item.data;
+    }
+    return NULL;
+}
+
+const char *cubby_object_lowered_name(const struct cubby_object *object, const char *expression) {
+    const char *name, *lowered = NULL;
+
+    for (size_t i = 0; (name = cubby_object_name(object, i, &lowered)); i++) {
+        if (strcmp(name, expression) == 0)
+            return lowered;
+    }
+    return NULL;
+}

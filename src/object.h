@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects from within: made of an entry's blob, or of what a compile gave. */
+#ifndef CUBBY_OBJECT_H
+#define CUBBY_OBJECT_H
+
+#include <cubby/cubby.h>
+
+#include "entry/entry.h"
+
+/*
+ * An object over an entry. The blob is borrowed: the object takes its own reference.
+ * verify: see entry_parse(). Returns 0, CORRUPT or NO_MEMORY.
+ */
+int object_from_blob(struct cubby_blob *blob, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, bool verify, struct cubby_object **ret_object,
+                     struct cubby_error *error);
+
+/* The entry that an object lies in, borrowed. */
+struct cubby_blob *object_blob(const struct cubby_object *object);
+
+/*
+ * Makes the log speak of the program that asked, where the object was compiled from the same text
+ * under another name. The object is new and not shared yet. Returns 0 or NO_MEMORY.
+ */
+int object_rename_source(struct cubby_object *object, const char *name);
+
+#endif
