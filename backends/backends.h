@@ -5,6 +5,9 @@
 
 #include <cubby/backend.h>
 
+/* Cap of a memory store that was given none. */
+#define MEMORY_DEFAULT_SIZE (256u << 20)
+
 /* What a tier of a cache spec says of its store. */
 struct backend_params {
     const char *path;  /* borrowed; NULL for memory */

@@ -11,17 +11,12 @@
 #include "key/program.h"
 #include "object.h"
 #include "os/time.h"
+#include "outcome.h"
 #include "util/error.h"
 #include "util/log.h"
 
 const char *cubby_version(void) {
     return PACKAGE_VERSION;
-}
-
-const char *cubby_outcome_name(enum cubby_outcome_kind kind) {
-    static const char *const NAMES[] = {"hit", "compiled", "waited", "uncacheable", "error"};
-
-    return (size_t)kind < sizeof(NAMES) / sizeof(*NAMES) ? NAMES[kind] : "unknown";
 }
 
 /* ---- The toolchain, remembered in the cache ---------------------------------------- */
@@ -112,38 +107,20 @@ struct request {
     struct cubby_error *error;
 };
 
-static void set_reason(struct cubby_outcome *outcome, const char *reason) {
-    snprintf(outcome->reason, sizeof(outcome->reason), "%s", reason);
-}
-
-static void count_hit(struct cubby_cache *cache, const struct cubby_object *object,
-                      const char *tier, struct cubby_outcome *outcome) {
-    struct cubby_object_info info;
-
-    cubby_object_info(object, &info);
-    outcome->kind = CUBBY_OUTCOME_HIT;
-    outcome->compile_ns = info.compile_ns;
-    snprintf(outcome->tier, sizeof(outcome->tier), "%s", tier);
-    cache_count(cache, EVENT_HIT, 1);
-    cache_count(cache, EVENT_SAVED_NS, info.compile_ns);
-}
-
+/* A renamed log needs memory; without it the hit counts for nothing. */
 static int look_up(const struct request *request, struct cubby_object **ret_object) {
     struct cubby_object *object;
-    const char *tier;
+    int result = outcome_look_up(request->cache, CUBBY_ENTRY_OBJECT, &request->outcome->key,
+                                 &object, request->outcome);
 
-    if (cache_lookup(request->cache, CUBBY_ENTRY_OBJECT, &request->outcome->key, &object, &tier) !=
-        0) {
-        cache_count(request->cache, EVENT_MISS, 1);
-        return CUBBY_ERR_NOT_FOUND;
-    }
-    if (object_rename_source(object, request->program->name) < 0) {
+    if (result < 0)
+        return result;
+    result = object_rename_source(object, request->program->name);
+    if (result < 0)
         cubby_object_unref(object);
-        return CUBBY_ERR_NOT_FOUND;
-    }
-    count_hit(request->cache, object, tier, request->outcome);
-    *ret_object = object;
-    return 0;
+    else
+        *ret_object = object;
+    return result;
 }
 
 static void add_name(struct buffer *meta, const char *expression, const char *lowered) {
@@ -240,12 +217,13 @@ static void store(const struct request *request, struct cubby_object *object) {
     struct cubby_outcome *outcome = request->outcome;
 
     if (!toolchain_was_used(request->toolchain))
-        set_reason(outcome, "NVRTC loaded other built-ins than the key stands for");
+        outcome_set_reason(outcome, "NVRTC loaded other built-ins than the key stands for");
     else if (!key_still_holds(request))
-        set_reason(outcome, "something that the key depends on changed while it was compiled");
+        outcome_set_reason(outcome,
+                           "something that the key depends on changed while it was compiled");
     else if (cache_store(request->cache, CUBBY_ENTRY_OBJECT, &outcome->key, object_blob(object),
                          &problem) < 0)
-        set_reason(outcome, problem.message);
+        outcome_set_reason(outcome, problem.message);
     cubby_error_clear(&problem);
 }
 
@@ -276,7 +254,7 @@ static int serve(struct request *request, struct cubby_object **ret_object) {
     if (!bypass) {
         store(request, *ret_object);
     } else {
-        set_reason(request->outcome, bypass);
+        outcome_set_reason(request->outcome, bypass);
         if (request->program->uncacheable[0])
             request->outcome->kind = CUBBY_OUTCOME_UNCACHEABLE;
     }

@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For those who bring their own compiler: entries under keys of the caller's. */
-#include <stdio.h>
-
 #include "cache/cache.h"
 #include "entry/meta.h"
 #include "object.h"
 #include "os/time.h"
+#include "outcome.h"
 #include "util/error.h"
-
-/* Finds an entry and fills the outcome; counts a hit but no miss. */
-static int find(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
-                struct cubby_object **ret_object, struct cubby_outcome *outcome) {
-    struct cubby_object_info info;
-    const char *tier;
-    int result = cache_lookup(cache, kind, key, ret_object, &tier);
-
-    if (result < 0)
-        return result;
-    cubby_object_info(*ret_object, &info);
-    outcome->kind = CUBBY_OUTCOME_HIT;
-    outcome->compile_ns = info.compile_ns;
-    snprintf(outcome->tier, sizeof(outcome->tier), "%s", tier);
-    cache_count(cache, EVENT_HIT, 1);
-    cache_count(cache, EVENT_SAVED_NS, info.compile_ns);
-    return 0;
-}
 
 static void begin(const struct cubby_key *key, struct cubby_outcome *outcome) {
     *outcome = (struct cubby_outcome){.kind = CUBBY_OUTCOME_ERROR, .has_key = true, .key = *key};
@@ -45,12 +26,17 @@ int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
     int result;
 
     begin(key, &outcome);
-    result = find(cache, kind, key, ret_object, &outcome);
-    if (result < 0) {
-        cache_count(cache, EVENT_MISS, 1);
+    result = outcome_look_up(cache, kind, key, ret_object, &outcome);
+    if (result < 0)
         error_set(error, result, "no store holds an entry of that key");
-    }
     return end(result, &outcome, ret_outcome);
+}
+
+int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, struct cubby_object **ret_object) {
+    const char *tier;
+
+    return cache_lookup(cache, kind, key, ret_object, &tier);
 }
 
 static int encode(const struct cubby_key *key, const void *data, size_t size, uint64_t make_ns,
@@ -101,7 +87,7 @@ static int make_entry(struct cubby_cache *cache, const struct cubby_key *key,
     if (result == 0) {
         outcome->kind = CUBBY_OUTCOME_COMPILED;
         if (cache_store(cache, CUBBY_ENTRY_USER, key, blob, &dropped) < 0)
-            snprintf(outcome->reason, sizeof(outcome->reason), "%.255s", dropped.message);
+            outcome_set_reason(outcome, dropped.message);
     }
     cubby_error_clear(&dropped);
     cubby_blob_unref(blob);
@@ -117,10 +103,8 @@ int cubby_cache_get_or_make(struct cubby_cache *cache, const struct cubby_key *k
     int result;
 
     begin(key, &outcome);
-    result = find(cache, CUBBY_ENTRY_USER, key, ret_object, &outcome);
-    if (result < 0) {
-        cache_count(cache, EVENT_MISS, 1);
+    result = outcome_look_up(cache, CUBBY_ENTRY_USER, key, ret_object, &outcome);
+    if (result < 0)
         result = make_entry(cache, key, make, context, ret_object, &outcome, error);
-    }
     return end(result, &outcome, ret_outcome);
 }

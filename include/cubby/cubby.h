@@ -247,7 +247,7 @@ struct cubby_object *cubby_object_ref(struct cubby_object *object);
 /** Drops a reference. NULL-safe. */
 void cubby_object_unref(struct cubby_object *object);
 
-/** The bytes; borrowed from the object. */
+/** The bytes, with a NUL behind the last, so that PTX is a string; borrowed from the object. */
 const void *cubby_object_data(const struct cubby_object *object);
 
 /** Number of bytes. */
@@ -353,6 +353,10 @@ int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_object **ret_object,
                     struct cubby_outcome *ret_outcome, struct cubby_error *error);
 
+/** As cubby_cache_get() for looking at a cache: it counts neither a hit nor a miss. */
+int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, struct cubby_object **ret_object);
+
 /**
  * Stores bytes of the caller's own (kind CUBBY_ENTRY_USER), replacing what is there.
  * @return 0 when at least one tier took them, CUBBY_ERR_IO otherwise
@@ -420,6 +424,20 @@ int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_
 
 /** Frees the strings. NULL-safe. */
 void cubby_toolchain_clear(struct cubby_toolchain *toolchain);
+
+/** The GPU driver and the first device. */
+struct cubby_device {
+    int driver_version; /**< CUDA version that the driver supports, such as 13000 */
+    int count;          /**< number of devices, at least 1 */
+    char name[128];     /**< name of device 0 */
+    char arch[16];      /**< architecture of device 0, such as "sm_90" */
+};
+
+/**
+ * Asks the driver for the first device. Initialises CUDA in this process.
+ * @return 0 or CUBBY_ERR_NO_DRIVER, which says what is missing
+ */
+int cubby_device_find(struct cubby_device *ret_device, struct cubby_error *error);
 
 #ifdef __cplusplus
 }

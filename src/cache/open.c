@@ -6,22 +6,18 @@
 #include "cache/spec.h"
 #include "util/error.h"
 
-#define DEFAULT_MEMORY_SIZE (256u << 20)
-
 static int open_tier(const struct spec_tier *tier, struct cubby_backend **ret_backend,
                      struct cubby_error *error) {
-    struct backend_params params = tier->params;
+    const struct backend_params *params = &tier->params;
 
     switch (tier->store) {
     case SPEC_MEMORY:
-        if (params.max_size == 0)
-            params.max_size = DEFAULT_MEMORY_SIZE;
-        return memory_backend_open(&params, ret_backend, error);
+        return memory_backend_open(params, ret_backend, error);
     case SPEC_FILE:
-        return file_backend_open(&params, ret_backend, error);
+        return file_backend_open(params, ret_backend, error);
     case SPEC_SQLITE:
 #ifdef HAVE_SQLITE
-        return sqlite_backend_open(&params, ret_backend, error);
+        return sqlite_backend_open(params, ret_backend, error);
 #else
         return error_set(error, CUBBY_ERR_UNSUPPORTED,
                          "this build of Cubby has no SQLite store: %s cannot be opened; use "

@@ -173,7 +173,7 @@ int options_parse(const char *const *strings, size_t count, struct options *ret_
     if (!options.items)
         return error_no_memory(error);
     for (size_t i = 0; i < count && result == 0;) {
-        size_t used;
+        size_t used = 1;
 
         if (!strings[i])
             result = error_set(error, CUBBY_ERR_INVALID, "option %zu is NULL", i);

@@ -119,10 +119,13 @@ static void report(const char *start, const char *end, const char *spelling, sca
 /* The directive whose text begins after its introducer ('#', "%:" or the trigraph). */
 static void scan_directive(const char *at, const char *end, scan_include visit, void *context) {
     const char *start = skip_blanks(at, end);
-    const char *after = word_end(start, end);
-    const char *line_end = memchr(start, '\n', (size_t)(end - start));
+    const char *after, *line_end;
     char name[SCAN_SPELLING_SIZE];
 
+    if (start >= end)
+        return;
+    after = word_end(start, end);
+    line_end = memchr(start, '\n', (size_t)(end - start));
     if (word_is(start, after, "include")) {
         bool literal = literal_name(skip_blanks(after, end), end, name);
 

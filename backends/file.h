@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file store from within. Below its root:
+ *
+ *     CACHEDIR.TAG           tells backup programs to pass by
+ *     object/3f/9a...        an entry: folder by kind, two digits of the key, the other 62
+ *     tmp/                   files on their way to a name, and the evictor's lock
+ *     counters               shared counters, see file_account.h
+ *
+ * Everything below the root is reached from the root's descriptor and no symbolic link is followed.
+ */
+#ifndef CUBBY_BACKENDS_FILE_H
+#define CUBBY_BACKENDS_FILE_H
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "backends/backends.h"
+
+/* Length of a name below a fan-out folder. */
+#define FILE_NAME_LENGTH 62
+
+struct file_backend {
+    struct cubby_backend backend;
+    char *path;
+    int root;                     /* descriptors of folders */
+    int kinds[CUBBY_ENTRY_KINDS]; /* -1 where a read-only store has none */
+    int tmp;
+    uint64_t max_size;
+    bool durable;
+    bool read_only;
+    _Atomic int64_t pending_bytes; /* stored since the shared total was last told */
+    _Atomic uint64_t evictions;    /* likewise */
+    pid_t owner;                   /* whose these are: a forked child starts from none */
+};
+
+/* file_root.c: opens, makes and checks the folders; descriptors are set on success. */
+int file_root_open(struct file_backend *file, struct cubby_error *error);
+void file_root_close(struct file_backend *file);
+
+/* One entry as a walk finds it. */
+struct file_entry {
+    enum cubby_entry_kind kind;
+    struct cubby_key key;
+    struct stat status;
+};
+
+/* Called for each entry with the descriptor of its folder and its name there; not 0 ends the walk.
+ */
+typedef int (*file_visitor)(int folder, const char *name, const struct file_entry *entry,
+                            void *context);
+
+/* file_walk.c: shows every entry; what is no entry of ours is passed over. Returns 0, the visitor's
+ * value, or NO_MEMORY. */
+int file_walk(const struct file_backend *file, file_visitor visit, void *context);
+
+/* file_walk.c: "ab/cdef..." of a key. */
+#define FILE_PATH_SIZE (3 + FILE_NAME_LENGTH + 1)
+void file_entry_path(const struct cubby_key *key, char ret_path[FILE_PATH_SIZE]);
+
+/* file_evict.c: removes the least recently used entries but keep (may be NULL) until at most
+ * max_size bytes stay (0: no bound) and none was last used before used_before (0: no bound).
+ * Stores the total that it found. */
+int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
+               const struct cubby_key *keep, struct cubby_error *error);
+
+/* file_evict.c: tells the shared total what was stored, and evicts where the cap is passed. */
+void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key);
+
+/* file_evict.c: removes temporaries that no one can still be writing. */
+void file_sweep(const struct file_backend *file);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a file store: its folders are made, and it is trusted or refused. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/file.h"
+#include "os/fd.h"
+#include "util/error.h"
+
+/* As bford.info/cachedir asks for: the signature line, then anything. */
+static const char CACHEDIR_TAG[] =
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This folder holds compiled GPU programs that Cubby can compile again.\n";
+
+static const char *const KIND_NAMES[CUBBY_ENTRY_KINDS] = {
+    [CUBBY_ENTRY_OBJECT] = "object",       [CUBBY_ENTRY_MANIFEST] = "manifest",
+    [CUBBY_ENTRY_RUNTIME] = "runtime",     [CUBBY_ENTRY_USER] = "user",
+    [CUBBY_ENTRY_TOOLCHAIN] = "toolchain",
+};
+
+/* Makes the folder and those above it that are missing, each for its owner alone. */
+static int make_folders(const char *path) {
+    char *copy = strdup(path);
+    int result = 0;
+
+    if (!copy) {
+        errno = ENOMEM;
+        return -1;
+    }
+    for (char *slash = copy + 1; result == 0 && *slash; slash++) {
+        if (*slash != '/')
+            continue;
+        *slash = '\0';
+        if (mkdir(copy, 0700) < 0 && errno != EEXIST && access(copy, F_OK) != 0)
+            result = -1;
+        *slash = '/';
+    }
+    if (result == 0 && mkdir(copy, 0700) < 0 && errno != EEXIST)
+        result = -1;
+    free(copy);
+    return result;
+}
+
+/* These files are code that runs with the user's rights: nobody else may have written them. */
+static int check_trust(const struct file_backend *file, struct cubby_error *error) {
+    struct stat status;
+
+    if (fstat(file->root, &status) < 0)
+        return error_set_errno(error, errno, "cannot look at the store %s", file->path);
+    if (status.st_uid != geteuid() && status.st_uid != 0)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "the store %s belongs to user %u, not to you (%u): what is in it is code "
+                         "that would run with your rights; choose a folder of your own",
+                         file->path, (unsigned)status.st_uid, (unsigned)geteuid());
+    if (status.st_mode & 0022)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "the store %s can be written by others (mode %04o): what is in it is code "
+                         "that would run with your rights; chmod go-w it, or choose another",
+                         file->path, (unsigned)(status.st_mode & 07777));
+    return 0;
+}
+
+/* Opens a folder below the root, made if it is missing. */
+static int open_folder(const struct file_backend *file, const char *name) {
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(file->root, name, flags);
+
+    if (fd < 0 && errno == ENOENT && !file->read_only &&
+        (mkdirat(file->root, name, 0700) == 0 || errno == EEXIST))
+        fd = openat(file->root, name, flags);
+    return fd;
+}
+
+/* A missing tag is no failure. */
+static void write_tag(const struct file_backend *file) {
+    int fd = openat(file->root, "CACHEDIR.TAG",
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return;
+    (void)!fd_write_full(fd, CACHEDIR_TAG, sizeof(CACHEDIR_TAG) - 1);
+    close(fd);
+}
+
+static int open_folders(struct file_backend *file, struct cubby_error *error) {
+    for (size_t kind = 0; kind < CUBBY_ENTRY_KINDS; kind++) {
+        file->kinds[kind] = open_folder(file, KIND_NAMES[kind]);
+        if (file->kinds[kind] < 0 && !(file->read_only && errno == ENOENT))
+            return error_set_errno(error, errno, "cannot use %s/%s as part of a store", file->path,
+                                   KIND_NAMES[kind]);
+    }
+    if (file->read_only)
+        return 0;
+    file->tmp = open_folder(file, "tmp");
+    if (file->tmp < 0)
+        return error_set_errno(error, errno, "cannot use %s/tmp as part of a store", file->path);
+    write_tag(file);
+    return 0;
+}
+
+int file_root_open(struct file_backend *file, struct cubby_error *error) {
+    int result;
+
+    file->root = file->tmp = -1;
+    for (size_t kind = 0; kind < CUBBY_ENTRY_KINDS; kind++)
+        file->kinds[kind] = -1;
+    if (!file->read_only && make_folders(file->path) < 0)
+        return error_set_errno(error, errno, "cannot make the folder of the store %s", file->path);
+    file->root = open(file->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->root < 0)
+        return error_set_errno(error, errno, "cannot open the store %s", file->path);
+    result = check_trust(file, error);
+    if (result == 0)
+        result = open_folders(file, error);
+    if (result < 0)
+        file_root_close(file);
+    return result;
+}
+
+void file_root_close(struct file_backend *file) {
+    for (size_t kind = 0; kind < CUBBY_ENTRY_KINDS; kind++) {
+        if (file->kinds[kind] >= 0)
+            close(file->kinds[kind]);
+    }
+    if (file->tmp >= 0)
+        close(file->tmp);
+    if (file->root >= 0)
+        close(file->root);
+}

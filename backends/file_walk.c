@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of entries, and walking through all of them. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cubby/cubby.h>
+
+#include "backends/file.h"
+
+void file_entry_path(const struct cubby_key *key, char ret_path[FILE_PATH_SIZE]) {
+    char hex[CUBBY_KEY_HEX_SIZE];
+
+    cubby_key_format(key, hex);
+    memcpy(ret_path, hex, 2);
+    ret_path[2] = '/';
+    memcpy(ret_path + 3, hex + 2, FILE_NAME_LENGTH + 1);
+}
+
+static bool is_hex(const char *text, size_t length) {
+    return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
+}
+
+/* A folder as a stream of its own, so that the descriptor's position is not shared. */
+static DIR *open_stream(int folder, const char *name) {
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+
+    if (fd >= 0 && !stream)
+        close(fd);
+    return stream;
+}
+
+static int visit_folder(DIR *stream, const char *prefix, enum cubby_entry_kind kind,
+                        file_visitor visit, void *context) {
+    char hex[CUBBY_KEY_HEX_SIZE];
+    struct dirent *found;
+    int result = 0;
+
+    while (result == 0 && (found = readdir(stream))) {
+        struct file_entry entry = {.kind = kind};
+
+        if (!is_hex(found->d_name, FILE_NAME_LENGTH))
+            continue;
+        snprintf(hex, sizeof(hex), "%.2s%.62s", prefix, found->d_name);
+        if (cubby_key_parse(hex, &entry.key, NULL) < 0 ||
+            fstatat(dirfd(stream), found->d_name, &entry.status, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(entry.status.st_mode))
+            continue; /* gone meanwhile, or not ours */
+        result = visit(dirfd(stream), found->d_name, &entry, context);
+    }
+    return result;
+}
+
+static int visit_kind(int folder, enum cubby_entry_kind kind, file_visitor visit, void *context) {
+    DIR *stream = open_stream(folder, ".");
+    struct dirent *found;
+    int result = 0;
+
+    if (!stream)
+        return 0;
+    while (result == 0 && (found = readdir(stream))) {
+        DIR *below = is_hex(found->d_name, 2) ? open_stream(folder, found->d_name) : NULL;
+
+        if (!below)
+            continue;
+        result = visit_folder(below, found->d_name, kind, visit, context);
+        closedir(below);
+    }
+    closedir(stream);
+    return result;
+}
+
+int file_walk(const struct file_backend *file, file_visitor visit, void *context) {
+    int result = 0;
+
+    for (int kind = 0; kind < CUBBY_ENTRY_KINDS && result == 0; kind++) {
+        if (file->kinds[kind] >= 0)
+            result = visit_kind(file->kinds[kind], (enum cubby_entry_kind)kind, visit, context);
+    }
+    return result;
+}

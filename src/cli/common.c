@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { OPTION_CACHE = 256, OPTION_JSON };
+
+static const struct argp_option OPTIONS[] = {
+    {"cache", OPTION_CACHE, "SPEC", 0,
+     "Stores to use, fastest first, such as "
+     "memory,file:/var/cache/cubby?max_size=5G",
+     90},
+    {"json", OPTION_JSON, NULL, 0, "Print JSON on standard output, one object a line", 90},
+    {"quiet", 'q', NULL, 0, "Print errors only", 90},
+    {"verbose", 'v', NULL, 0, "Print what happens in between", 90},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct cli *cli = ((struct verb_input *)state->input)->cli;
+
+    switch (key) {
+    case OPTION_CACHE:
+        cli->spec = argument;
+        return 0;
+    case OPTION_JSON:
+        cli->json = true;
+        return 0;
+    case 'q':
+        cli->quiet = true;
+        return 0;
+    case 'v':
+        cli->verbose = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp cli_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
+
+enum status status_of(int code) {
+    switch (code) {
+    case CUBBY_OK:
+        return STATUS_OK;
+    case CUBBY_ERR_COMPILE:
+        return STATUS_REFUSED;
+    case CUBBY_ERR_NO_TOOLCHAIN:
+    case CUBBY_ERR_NO_DRIVER:
+    case CUBBY_ERR_UNSUPPORTED:
+        return STATUS_MISSING;
+    case CUBBY_ERR_INVALID:
+    case CUBBY_ERR_NO_MEMORY:
+        return STATUS_USAGE;
+    default:
+        return STATUS_STORE;
+    }
+}
+
+void print_error(const struct cubby_error *error) {
+    fprintf(stderr, "cubby: %s\n", error->message);
+    if (error->log && *error->log) {
+        fputs(error->log, stderr);
+        if (error->log[strlen(error->log) - 1] != '\n')
+            fputc('\n', stderr);
+    }
+}
+
+struct cubby_cache *open_cache(const struct cli *cli, enum status *ret_status) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_cache *cache = NULL;
+
+    if (cubby_cache_open(cli->spec, &cache, &error) < 0) {
+        print_error(&error);
+        *ret_status = status_of(error.code);
+        cubby_error_clear(&error);
+        return NULL;
+    }
+    return cache;
+}
+
+struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status) {
+    struct cubby_cache *cache = open_cache(cli, ret_status);
+    const struct cubby_error *problem = cache ? cubby_cache_problem(cache, 0) : NULL;
+
+    if (!problem)
+        return cache;
+    print_error(problem);
+    *ret_status = STATUS_STORE;
+    cubby_cache_unref(cache);
+    return NULL;
+}
+
+const char *format_bytes(uint64_t bytes) {
+    static const char *const UNITS[] = {"bytes", "KB", "MB", "GB", "TB"};
+    static char texts[4][32];
+    static unsigned next;
+    char *text = texts[next++ % 4];
+    double amount = (double)bytes;
+    size_t unit = 0;
+
+    while (amount >= 1000 && unit < 4) {
+        amount /= 1000;
+        unit++;
+    }
+    snprintf(text, sizeof(texts[0]), unit == 0 ? "%.0f %s" : "%.1f %s", amount, UNITS[unit]);
+    return text;
+}

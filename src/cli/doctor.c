@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cubby doctor */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "key/locate.h"
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    (void)argument;
+    if (key == ARGP_KEY_INIT) {
+        state->child_inputs[0] = state->input;
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp_child CHILDREN[] = {{&cli_argp, 0, "Common options:", 1}, {0}};
+static const struct argp ARGP = {
+    NULL,
+    parse,
+    "",
+    "Shows what was found on this machine: compilers, driver, device, stores. Ends with status 3 "
+    "where NVRTC is missing; a missing driver is told but is no failure, as compiling needs none.",
+    CHILDREN,
+    NULL,
+    NULL};
+
+/* ---- Findings ------------------------------------------------------------------------ */
+
+static json_t *find_nvrtc(struct cubby_cache *cache, enum status *ret_status) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_toolchain toolchain = {0};
+    json_t *found;
+
+    if (cubby_toolchain_find(cache, &toolchain, &error) < 0) {
+        found = json_pack("{s:s}", "problem", error.message);
+        *ret_status = STATUS_MISSING;
+        cubby_error_clear(&error);
+        return found;
+    }
+    found =
+        json_pack("{s:s, s:i, s:i, s:s?, s:s?, s:s}", "path", toolchain.nvrtc_path, "major",
+                  toolchain.major, "minor", toolchain.minor, "builtins", toolchain.builtins_path,
+                  "include", toolchain.include_dir, "fingerprint", toolchain.fingerprint);
+    cubby_toolchain_clear(&toolchain);
+    return found;
+}
+
+/* Another library, looked for but not loaded. */
+static json_t *find_library(const struct library *library) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct location location = {NULL};
+    json_t *found;
+    int result = locate_library(library, false, &location, NULL, &error);
+
+    if (result == 0 && !location.path)
+        result = locate_library(library, true, &location, NULL, &error);
+    if (result == 0)
+        found = json_pack("{s:s}", "path", location.path);
+    else
+        found = json_pack("{s:s}", "problem", *error.message ? error.message : "not found");
+    free(location.path);
+    cubby_error_clear(&error);
+    return found;
+}
+
+static json_t *find_device(void) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_device device;
+    json_t *found;
+
+    if (cubby_device_find(&device, &error) < 0) {
+        found = json_pack("{s:s}", "problem", error.message);
+        cubby_error_clear(&error);
+        return found;
+    }
+    return json_pack("{s:s, s:s, s:i, s:i}", "name", device.name, "arch", device.arch, "count",
+                     device.count, "driver_version", device.driver_version);
+}
+
+static json_t *find_stores(struct cubby_cache *cache) {
+    json_t *stores = json_array();
+    const struct cubby_error *problem;
+
+    for (size_t i = 0; i < cubby_cache_tier_count(cache); i++) {
+        struct cubby_store_stats stats = {0};
+        struct cubby_error error = CUBBY_ERROR_INIT;
+        const char *name = cubby_cache_tier_name(cache, i);
+        json_t *store;
+
+        if (cubby_cache_tier_stats(cache, i, &stats, &error) == 0)
+            store = json_pack("{s:s, s:I, s:I}", "tier", name, "bytes", (json_int_t)stats.bytes,
+                              "max_size", (json_int_t)stats.max_size);
+        else
+            store = json_pack("{s:s, s:s}", "tier", name, "problem", error.message);
+        json_array_append_new(stores, store);
+        cubby_error_clear(&error);
+    }
+    for (size_t i = 0; (problem = cubby_cache_problem(cache, i)); i++)
+        json_array_append_new(stores, json_pack("{s:s}", "problem", problem->message));
+    return stores;
+}
+
+/* ---- For people ------------------------------------------------------------------------ */
+
+static const char *text_in(const json_t *object, const char *name) {
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text ? text : "not found";
+}
+
+static bool print_problem(const char *label, const json_t *found) {
+    const char *problem = json_string_value(json_object_get(found, "problem"));
+
+    if (problem)
+        printf("%-10s %s\n", label, problem);
+    return problem != NULL;
+}
+
+static void print_nvrtc(const json_t *found) {
+    if (print_problem("NVRTC", found))
+        return;
+    printf("%-10s %d.%d, %s\n", "NVRTC", (int)json_integer_value(json_object_get(found, "major")),
+           (int)json_integer_value(json_object_get(found, "minor")), text_in(found, "path"));
+    printf("%-10s %s\n", "builtins", text_in(found, "builtins"));
+    printf("%-10s %s\n", "headers", text_in(found, "include"));
+    printf("%-10s %s\n", "identity", text_in(found, "fingerprint"));
+}
+
+static void print_device(const json_t *found) {
+    int version = (int)json_integer_value(json_object_get(found, "driver_version"));
+
+    if (!print_problem("GPU", found))
+        printf("%-10s %s (%s), driver for CUDA %d.%d\n", "GPU", text_in(found, "name"),
+               text_in(found, "arch"), version / 1000, version % 1000 / 10);
+}
+
+static void print_stores(const json_t *stores) {
+    const json_t *store;
+    size_t i;
+
+    if (json_array_size(stores) == 0)
+        printf("%-10s none: storage is turned off\n", "store");
+    json_array_foreach(stores, i, store) {
+        uint64_t cap = (uint64_t)json_integer_value(json_object_get(store, "max_size"));
+
+        if (!print_problem("store", store))
+            printf("%-10s %s, holds %s, at most %s\n", "store", text_in(store, "tier"),
+                   format_bytes((uint64_t)json_integer_value(json_object_get(store, "bytes"))),
+                   cap ? format_bytes(cap) : "what fits the disk");
+    }
+}
+
+static void print_report(const json_t *report) {
+    static const struct {
+        const char *name, *label;
+    } OTHERS[] = {{"nvjitlink", "nvJitLink"}, {"nvvm", "libNVVM"}};
+
+    printf("%-10s %s\n", "cubby", cubby_version());
+    print_nvrtc(json_object_get(report, "nvrtc"));
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(*OTHERS); i++) {
+        const json_t *found = json_object_get(report, OTHERS[i].name);
+
+        if (!print_problem(OTHERS[i].label, found))
+            printf("%-10s %s\n", OTHERS[i].label, text_in(found, "path"));
+    }
+    print_device(json_object_get(report, "device"));
+    print_stores(json_object_get(report, "stores"));
+}
+
+int verb_doctor(struct cli *cli, int argc, char **argv) {
+    struct verb_input input = {cli, NULL};
+    enum status status = STATUS_OK;
+    struct cubby_cache *cache;
+    json_t *report;
+
+    argv[0] = (char *)"cubby doctor";
+    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    cache = open_cache(cli, &status);
+    if (!cache)
+        return status;
+    report = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "version", cubby_version(), "nvrtc",
+                       find_nvrtc(cache, &status), "nvjitlink", find_library(&LIBRARY_NVJITLINK),
+                       "nvvm", find_library(&LIBRARY_NVVM), "device", find_device(), "stores",
+                       find_stores(cache));
+    if (cli->json) {
+        json_dumpf(report, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else {
+        print_report(report);
+    }
+    json_decref(report);
+    cubby_cache_unref(cache);
+    return status;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static json_t *names_of(const struct cubby_object *object) {
+    json_t *names = json_object();
+    const char *expression, *lowered;
+
+    for (size_t i = 0; object && (expression = cubby_object_name(object, i, &lowered)); i++)
+        json_object_set_new(names, expression, json_string(lowered));
+    return names;
+}
+
+/* Text that a compiler wrote, which may hold bytes that are not UTF-8. */
+static json_t *text_of(const char *text) {
+    json_t *json = json_string(text);
+    char *copy;
+
+    if (json)
+        return json;
+    copy = strdup(text);
+    if (!copy)
+        return json_string("");
+    for (char *c = copy; *c; c++) {
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    }
+    json = json_string(copy);
+    free(copy);
+    return json;
+}
+
+static json_t *milliseconds(uint64_t ns) {
+    return json_real((double)(ns / 1000) / 1000.0);
+}
+
+json_t *report_new(const char *source, const char *output, const char *target, const char *arch,
+                   const struct cubby_object *object, const struct cubby_outcome *outcome,
+                   const struct cubby_error *error) {
+    bool failed = error && error->code != CUBBY_OK;
+    const char *log = failed && error->log ? error->log : object ? cubby_object_log(object) : "";
+    char key[CUBBY_KEY_HEX_SIZE] = "";
+    json_t *report = json_object();
+
+    if (outcome->has_key)
+        cubby_key_format(&outcome->key, key);
+    json_object_set_new(report, "source", text_of(source));
+    json_object_set_new(report, "output", output ? text_of(output) : json_null());
+    json_object_set_new(report, "target", json_string(target));
+    json_object_set_new(report, "arch", arch ? text_of(arch) : json_null());
+    json_object_set_new(report, "key", *key ? json_string(key) : json_null());
+    json_object_set_new(report, "outcome",
+                        json_string(failed ? "error" : cubby_outcome_name(outcome->kind)));
+    json_object_set_new(report, "tier", *outcome->tier ? json_string(outcome->tier) : json_null());
+    json_object_set_new(report, "elapsed_ms", milliseconds(outcome->elapsed_ns));
+    json_object_set_new(report, "compile_ms", milliseconds(outcome->compile_ns));
+    json_object_set_new(report, "bytes",
+                        json_integer(object ? (json_int_t)cubby_object_size(object) : 0));
+    json_object_set_new(report, "names", names_of(object));
+    json_object_set_new(report, "log", text_of(log));
+    json_object_set_new(report, "reason",
+                        *outcome->reason ? text_of(outcome->reason) : json_null());
+    if (failed) {
+        json_object_set_new(report, "error", text_of(error->message));
+        json_object_set_new(report, "status", json_integer(status_of(error->code)));
+    }
+    return report;
+}
+
+int report_status(const json_t *report) {
+    return (int)json_integer_value(json_object_get(report, "status"));
+}
+
+/* ---- For people ---------------------------------------------------------------------- */
+
+static const char *text_in(const json_t *report, const char *name) {
+    const char *text = json_string_value(json_object_get(report, name));
+
+    return text ? text : "";
+}
+
+static double number_in(const json_t *report, const char *name) {
+    return json_number_value(json_object_get(report, name));
+}
+
+static void print_progress(size_t done, size_t total) {
+    if (total > 1 && isatty(STDERR_FILENO))
+        fprintf(stderr, "[%zu/%zu] ", done, total);
+}
+
+static void print_outcome(const json_t *report) {
+    static const struct {
+        const char *outcome, *color;
+    } COLORS[] = {{"hit", "\033[32m"}, {"compiled", "\033[33m"}, {"uncacheable", "\033[35m"}};
+    const char *outcome = text_in(report, "outcome");
+    bool color = isatty(STDERR_FILENO);
+
+    for (size_t i = 0; color && i < sizeof(COLORS) / sizeof(*COLORS); i++) {
+        if (strcmp(COLORS[i].outcome, outcome) == 0)
+            fputs(COLORS[i].color, stderr);
+    }
+    if (strcmp(outcome, "hit") == 0)
+        fprintf(stderr, "hit (%s)", text_in(report, "tier"));
+    else
+        fputs(outcome, stderr);
+    if (color)
+        fputs("\033[0m", stderr);
+    fprintf(stderr, " in %.1f ms",
+            number_in(report, strcmp(outcome, "hit") == 0 ? "elapsed_ms" : "compile_ms"));
+    if (*text_in(report, "reason"))
+        fprintf(stderr, " (not stored: %s)", text_in(report, "reason"));
+    fputc('\n', stderr);
+}
+
+static void print_log(const json_t *report) {
+    const char *log = text_in(report, "log");
+
+    if (!*log)
+        return;
+    fputs(log, stderr);
+    if (log[strlen(log) - 1] != '\n')
+        fputc('\n', stderr);
+}
+
+void report_print(const struct cli *cli, const json_t *report, size_t done, size_t total) {
+    bool failed = json_object_get(report, "error") != NULL;
+
+    if (cli->json) {
+        json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        putchar('\n');
+        fflush(stdout);
+    }
+    if (failed) {
+        fprintf(stderr, "cubby: %s\n", text_in(report, "error"));
+        print_log(report);
+    } else if (!cli->json) {
+        if (!cli->quiet) {
+            print_progress(done, total);
+            fprintf(stderr, "%s -> %s  ", text_in(report, "source"), text_in(report, "output"));
+            print_outcome(report);
+        }
+        print_log(report);
+    }
+}
