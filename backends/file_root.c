@@ -2,12 +2,11 @@
 /* Opening a file store: its folders are made, and it is trusted or refused. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "backends/file.h"
 #include "os/fd.h"
+#include "os/trust.h"
 #include "util/error.h"
 
 /* As bford.info/cachedir asks for: the signature line, then anything. */
@@ -21,46 +20,12 @@ static const char *const KIND_NAMES[CUBBY_ENTRY_KINDS] = {
     [CUBBY_ENTRY_TOOLCHAIN] = "toolchain",
 };
 
-/* Makes the folder and those above it that are missing, each for its owner alone. */
-static int make_folders(const char *path) {
-    char *copy = strdup(path);
-    int result = 0;
-
-    if (!copy) {
-        errno = ENOMEM;
-        return -1;
-    }
-    for (char *slash = copy + 1; result == 0 && *slash; slash++) {
-        if (*slash != '/')
-            continue;
-        *slash = '\0';
-        if (mkdir(copy, 0700) < 0 && errno != EEXIST && access(copy, F_OK) != 0)
-            result = -1;
-        *slash = '/';
-    }
-    if (result == 0 && mkdir(copy, 0700) < 0 && errno != EEXIST)
-        result = -1;
-    free(copy);
-    return result;
-}
-
-/* These files are code that runs with the user's rights: nobody else may have written them. */
 static int check_trust(const struct file_backend *file, struct cubby_error *error) {
     struct stat status;
 
     if (fstat(file->root, &status) < 0)
         return error_set_errno(error, errno, "cannot look at the store %s", file->path);
-    if (status.st_uid != geteuid() && status.st_uid != 0)
-        return error_set(error, CUBBY_ERR_INVALID,
-                         "the store %s belongs to user %u, not to you (%u): what is in it is code "
-                         "that would run with your rights; choose a folder of your own",
-                         file->path, (unsigned)status.st_uid, (unsigned)geteuid());
-    if (status.st_mode & 0022)
-        return error_set(error, CUBBY_ERR_INVALID,
-                         "the store %s can be written by others (mode %04o): what is in it is code "
-                         "that would run with your rights; chmod go-w it, or choose another",
-                         file->path, (unsigned)(status.st_mode & 07777));
-    return 0;
+    return trust_check(file->path, &status, false, error);
 }
 
 /* Opens a folder below the root, made if it is missing. */

@@ -98,6 +98,7 @@ static void print_outcome(const json_t *report) {
     } COLORS[] = {{"hit", "\033[32m"}, {"compiled", "\033[33m"}, {"uncacheable", "\033[35m"}};
     const char *outcome = text_in(report, "outcome");
     bool color = isatty(STDERR_FILENO);
+    double taken_ms;
 
     for (size_t i = 0; color && i < sizeof(COLORS) / sizeof(*COLORS); i++) {
         if (strcmp(COLORS[i].outcome, outcome) == 0)
@@ -109,8 +110,8 @@ static void print_outcome(const json_t *report) {
         fputs(outcome, stderr);
     if (color)
         fputs("\033[0m", stderr);
-    fprintf(stderr, " in %.1f ms",
-            number_in(report, strcmp(outcome, "hit") == 0 ? "elapsed_ms" : "compile_ms"));
+    taken_ms = number_in(report, strcmp(outcome, "hit") == 0 ? "elapsed_ms" : "compile_ms");
+    fprintf(stderr, taken_ms < 1 ? " in %.2f ms" : " in %.1f ms", taken_ms);
     if (*text_in(report, "reason"))
         fprintf(stderr, " (not stored: %s)", text_in(report, "reason"));
     fputc('\n', stderr);

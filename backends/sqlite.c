@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Entries as rows of one SQLite database. Sizes are kept by triggers in the same transaction. */
+#include "backends/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/time.h"
+#include "util/error.h"
+
+#define TOUCH_SECONDS 60 /* recency is noted at most so often */
+#define LOW_WATER_PERCENT 90
+
+static struct sqlite_backend *sqlite_of(struct cubby_backend *backend) {
+    return (struct sqlite_backend *)backend;
+}
+
+static int refuse_read_only(const struct sqlite_backend *sqlite, struct cubby_error *error) {
+    return error_set(error, CUBBY_ERR_UNSUPPORTED, "the store %s is opened read-only",
+                     sqlite->path);
+}
+
+static sqlite3_stmt *bind_key(struct connection *connection, enum statement which,
+                              enum cubby_entry_kind kind, const struct cubby_key *key) {
+    sqlite3_stmt *statement = connection->statements[which];
+
+    sqlite3_bind_blob(statement, 1, key->bytes, sizeof(key->bytes), SQLITE_STATIC);
+    sqlite3_bind_int(statement, 2, (int)kind);
+    return statement;
+}
+
+/* Runs a statement that gives no rows. */
+static int run(const struct sqlite_backend *sqlite, struct connection *connection,
+               sqlite3_stmt *statement, struct cubby_error *error) {
+    int code = sqlite3_step(statement);
+
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return code == SQLITE_DONE
+               ? 0
+               : sqlite_fail(sqlite, connection->db, code, "write to the store", error);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------- */
+
+/* Remembers a use; it is written with the next put. When the list is full, uses are forgotten. */
+static void remember_use(struct sqlite_backend *sqlite, sqlite3_int64 row, int64_t used_at) {
+    if (sqlite->max_size == 0 || sqlite->read_only || used_at + TOUCH_SECONDS >= wall_seconds())
+        return;
+    pthread_mutex_lock(&sqlite->lock);
+    if (sqlite->touch_count < MAX_TOUCHES)
+        sqlite->touches[sqlite->touch_count++] = row;
+    pthread_mutex_unlock(&sqlite->lock);
+}
+
+static int read_row(struct sqlite_backend *sqlite, struct connection *connection,
+                    sqlite3_stmt *statement, struct cubby_blob **ret_blob,
+                    struct cubby_error *error) {
+    int code = sqlite3_step(statement);
+    struct cubby_blob *blob;
+
+    if (code == SQLITE_DONE)
+        return CUBBY_ERR_NOT_FOUND;
+    if (code != SQLITE_ROW)
+        return sqlite_fail(sqlite, connection->db, code, "read from the store", error);
+    blob = cubby_blob_copy(sqlite3_column_blob(statement, 0),
+                           (size_t)sqlite3_column_bytes(statement, 0));
+    if (!blob)
+        return error_no_memory(error);
+    remember_use(sqlite, sqlite3_column_int64(statement, 1), sqlite3_column_int64(statement, 2));
+    *ret_blob = blob;
+    return 0;
+}
+
+static int sqlite_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, struct cubby_blob **ret_blob,
+                      struct cubby_error *error) {
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+    struct connection *connection;
+    sqlite3_stmt *statement;
+    int result = connection_take(sqlite, &connection, error);
+
+    if (result < 0)
+        return result;
+    statement = bind_key(connection, STATEMENT_GET, kind, key);
+    result = read_row(sqlite, connection, statement, ret_blob, error);
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    connection_give(sqlite, connection);
+    return result;
+}
+
+/* ---- Keeping within the cap ----------------------------------------------------------------- */
+
+static uint64_t total_bytes(struct connection *connection) {
+    sqlite3_stmt *statement = connection->statements[STATEMENT_TOTAL];
+    uint64_t total = 0;
+
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        total = (uint64_t)sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return total;
+}
+
+/* The oldest rows, as many as fit a batch. */
+struct batch {
+    struct {
+        sqlite3_int64 id;
+        uint64_t size;
+        int64_t used_at;
+        bool keep;
+    } rows[64];
+    size_t count;
+};
+
+static void read_batch(struct connection *connection, const struct cubby_key *keep,
+                       struct batch *batch) {
+    sqlite3_stmt *statement = connection->statements[STATEMENT_OLDEST];
+
+    batch->count = 0;
+    while (batch->count < 64 && sqlite3_step(statement) == SQLITE_ROW) {
+        size_t i = batch->count++;
+
+        batch->rows[i].id = sqlite3_column_int64(statement, 0);
+        batch->rows[i].size = (uint64_t)sqlite3_column_int64(statement, 1);
+        batch->rows[i].used_at = sqlite3_column_int64(statement, 2);
+        batch->rows[i].keep = keep && sqlite3_column_bytes(statement, 3) == CUBBY_KEY_SIZE &&
+                              memcmp(sqlite3_column_blob(statement, 3), keep, CUBBY_KEY_SIZE) == 0;
+    }
+    sqlite3_reset(statement);
+}
+
+/* Removes rows, oldest first, until the limits hold; within a write. */
+static int remove_oldest(struct sqlite_backend *sqlite, struct connection *connection,
+                         const struct cubby_trim_limits *limits, const struct cubby_key *keep,
+                         struct cubby_error *error) {
+    uint64_t total = total_bytes(connection);
+    size_t removed;
+
+    do {
+        struct batch batch;
+
+        read_batch(connection, keep, &batch);
+        removed = 0;
+        for (size_t i = 0; i < batch.count; i++) {
+            bool too_old = limits->used_before && batch.rows[i].used_at < limits->used_before;
+            bool too_much = limits->max_size && total > limits->max_size;
+            sqlite3_stmt *statement = connection->statements[STATEMENT_DELETE_ROW];
+            int result;
+
+            if (batch.rows[i].keep || (!too_old && !too_much))
+                continue;
+            sqlite3_bind_int64(statement, 1, batch.rows[i].id);
+            result = run(sqlite, connection, statement, error);
+            if (result < 0)
+                return result;
+            total -= batch.rows[i].size < total ? batch.rows[i].size : total;
+            atomic_fetch_add(&sqlite->evictions, 1);
+            removed++;
+        }
+    } while (removed > 0);
+    return 0;
+}
+
+/* Gives what evictions freed back to the file system, a bounded part at a time. */
+static void shrink(struct connection *connection) {
+    sqlite3_exec(connection->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+static void write_uses(struct sqlite_backend *sqlite, struct connection *connection) {
+    sqlite3_stmt *statement = connection->statements[STATEMENT_TOUCH];
+    sqlite3_int64 rows[MAX_TOUCHES];
+    size_t count;
+
+    pthread_mutex_lock(&sqlite->lock);
+    count = sqlite->touch_count;
+    memcpy(rows, sqlite->touches, count * sizeof(*rows));
+    sqlite->touch_count = 0;
+    pthread_mutex_unlock(&sqlite->lock);
+    for (size_t i = 0; i < count; i++) {
+        sqlite3_bind_int64(statement, 1, rows[i]);
+        sqlite3_bind_int64(statement, 2, wall_seconds());
+        run(sqlite, connection, statement, NULL);
+    }
+}
+
+static int insert(struct sqlite_backend *sqlite, struct connection *connection,
+                  enum cubby_entry_kind kind, const struct cubby_key *key,
+                  const struct cubby_blob *blob, struct cubby_error *error) {
+    sqlite3_stmt *statement = bind_key(connection, STATEMENT_DELETE, kind, key);
+    int result = run(sqlite, connection, statement, error);
+    size_t size = cubby_blob_size(blob);
+
+    if (result < 0)
+        return result;
+    statement = bind_key(connection, STATEMENT_INSERT, kind, key);
+    sqlite3_bind_int64(statement, 3, wall_seconds());
+    sqlite3_bind_int64(statement, 4, (sqlite3_int64)size);
+    sqlite3_bind_blob64(statement, 5, cubby_blob_data(blob), size, SQLITE_STATIC);
+    return run(sqlite, connection, statement, error);
+}
+
+/* A write made of one step. */
+typedef int write_step(struct sqlite_backend *sqlite, struct connection *connection,
+                       const void *context, struct cubby_error *error);
+
+static int write_once(struct sqlite_backend *sqlite, write_step *step, const void *context,
+                      struct cubby_error *error) {
+    struct connection *connection;
+    int result;
+
+    if (sqlite->read_only)
+        return refuse_read_only(sqlite, error);
+    result = connection_take(sqlite, &connection, error);
+    if (result < 0)
+        return result;
+    result = write_begin(sqlite, connection, error);
+    if (result == 0) {
+        int ended;
+
+        result = step(sqlite, connection, context, error);
+        ended = write_end(sqlite, connection, result == 0, error);
+        result = result < 0 ? result : ended;
+    }
+    connection_give(sqlite, connection);
+    return result;
+}
+
+/* What a put or a remove is about. */
+struct subject {
+    enum cubby_entry_kind kind;
+    const struct cubby_key *key;
+    const struct cubby_blob *blob;
+};
+
+static int put_step(struct sqlite_backend *sqlite, struct connection *connection,
+                    const void *context, struct cubby_error *error) {
+    struct cubby_trim_limits limits = {.max_size = sqlite->max_size / 100 * LOW_WATER_PERCENT};
+    const struct subject *put = context;
+    int result;
+
+    write_uses(sqlite, connection);
+    result = insert(sqlite, connection, put->kind, put->key, put->blob, error);
+    if (result < 0 || sqlite->max_size == 0 || total_bytes(connection) <= sqlite->max_size)
+        return result;
+    result = remove_oldest(sqlite, connection, &limits, put->key, error);
+    if (result == 0)
+        shrink(connection);
+    return result;
+}
+
+static int sqlite_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, struct cubby_blob *blob,
+                      struct cubby_error *error) {
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+    struct subject put = {kind, key, blob};
+
+    if (!sqlite->read_only && sqlite->max_size > 0 && cubby_blob_size(blob) > sqlite->max_size)
+        return 0; /* it would push out everything else and still not fit */
+    return write_once(sqlite, put_step, &put, error);
+}
+
+static int remove_step(struct sqlite_backend *sqlite, struct connection *connection,
+                       const void *context, struct cubby_error *error) {
+    const struct subject *subject = context;
+    int result = run(sqlite, connection,
+                     bind_key(connection, STATEMENT_DELETE, subject->kind, subject->key), error);
+
+    if (result == 0 && sqlite3_changes(connection->db) == 0)
+        result =
+            error_set(error, CUBBY_ERR_NOT_FOUND, "the store %s holds no such entry", sqlite->path);
+    return result;
+}
+
+static int sqlite_remove(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, struct cubby_error *error) {
+    struct subject subject = {kind, key, NULL};
+
+    return write_once(sqlite_of(backend), remove_step, &subject, error);
+}
+
+static int clear_step(struct sqlite_backend *sqlite, struct connection *connection,
+                      const void *context, struct cubby_error *error) {
+    int code = sqlite3_exec(connection->db, "DELETE FROM entry", NULL, NULL, NULL);
+
+    (void)context;
+    if (code != SQLITE_OK)
+        return sqlite_fail(sqlite, connection->db, code, "clear the store", error);
+    sqlite3_exec(connection->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
+    return 0;
+}
+
+static int sqlite_clear(struct cubby_backend *backend, struct cubby_error *error) {
+    return write_once(sqlite_of(backend), clear_step, NULL, error);
+}
+
+static int trim_step(struct sqlite_backend *sqlite, struct connection *connection,
+                     const void *context, struct cubby_error *error) {
+    int result = remove_oldest(sqlite, connection, context, NULL, error);
+
+    if (result == 0)
+        shrink(connection);
+    return result;
+}
+
+static int sqlite_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,
+                       struct cubby_error *error) {
+    return write_once(sqlite_of(backend), trim_step, limits, error);
+}
+
+/* ---- Counters ----------------------------------------------------------------------------------
+ */
+
+/* Each counter's name in its table, and where it lies. */
+static const struct {
+    const char *name;
+    size_t offset;
+} COUNTERS[] = {
+    {"hits", offsetof(struct cubby_counters, hits)},
+    {"misses", offsetof(struct cubby_counters, misses)},
+    {"compiles", offsetof(struct cubby_counters, compiles)},
+    {"waits", offsetof(struct cubby_counters, waits)},
+    {"puts", offsetof(struct cubby_counters, puts)},
+    {"evictions", offsetof(struct cubby_counters, evictions)},
+    {"corrupt", offsetof(struct cubby_counters, corrupt)},
+    {"dropped", offsetof(struct cubby_counters, dropped)},
+    {"errors", offsetof(struct cubby_counters, errors)},
+    {"compile_ns", offsetof(struct cubby_counters, compile_ns)},
+    {"saved_ns", offsetof(struct cubby_counters, saved_ns)},
+};
+
+static uint64_t *counter_at(struct cubby_counters *counters, size_t i) {
+    return (uint64_t *)((char *)counters + COUNTERS[i].offset);
+}
+
+static int count_step(struct sqlite_backend *sqlite, struct connection *connection,
+                      const void *context, struct cubby_error *error) {
+    struct cubby_counters delta = *(const struct cubby_counters *)context;
+    int result = 0;
+
+    write_uses(sqlite, connection);
+    for (size_t i = 0; i < sizeof(COUNTERS) / sizeof(*COUNTERS) && result == 0; i++) {
+        uint64_t value = *counter_at(&delta, i);
+        sqlite3_stmt *statement = connection->statements[STATEMENT_COUNT];
+
+        if (value == 0)
+            continue;
+        sqlite3_bind_text(statement, 1, COUNTERS[i].name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, (sqlite3_int64)value);
+        result = run(sqlite, connection, statement, error);
+    }
+    return result;
+}
+
+static int sqlite_count(struct cubby_backend *backend, const struct cubby_counters *delta,
+                        struct cubby_error *error) {
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+    struct cubby_counters all = *delta;
+
+    if (sqlite->read_only)
+        return 0;
+    all.evictions += atomic_exchange(&sqlite->evictions, 0);
+    return write_once(sqlite, count_step, &all, error);
+}
+
+static int zero_step(struct sqlite_backend *sqlite, struct connection *connection,
+                     const void *context, struct cubby_error *error) {
+    int code = sqlite3_exec(connection->db, "DELETE FROM counter", NULL, NULL, NULL);
+
+    (void)context;
+    atomic_store(&sqlite->evictions, 0);
+    return code == SQLITE_OK ? 0 : sqlite_fail(sqlite, connection->db, code, "count in", error);
+}
+
+static int sqlite_zero(struct cubby_backend *backend, struct cubby_error *error) {
+    return write_once(sqlite_of(backend), zero_step, NULL, error);
+}
+
+static int sqlite_flush(struct cubby_backend *backend, struct cubby_error *error) {
+    static const struct cubby_counters NONE;
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+    bool pending;
+
+    pthread_mutex_lock(&sqlite->lock);
+    pending = sqlite->owner == getpid() && sqlite->touch_count > 0;
+    pthread_mutex_unlock(&sqlite->lock);
+    return pending || atomic_load(&sqlite->evictions) > 0 ? sqlite_count(backend, &NONE, error) : 0;
+}
+
+/* ---- All entries -------------------------------------------------------------------------------
+ */
+
+/* Runs a query and gives each row to a receiver, whose value other than 0 ends it. */
+static int query(struct sqlite_backend *sqlite, const char *sql,
+                 int (*receive)(sqlite3_stmt *row, void *context), void *context,
+                 struct cubby_error *error) {
+    struct connection *connection;
+    sqlite3_stmt *statement = NULL;
+    int result = connection_take(sqlite, &connection, error);
+    int code;
+
+    if (result < 0)
+        return result;
+    code = sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(statement);
+        if (code == SQLITE_ROW && (result = receive(statement, context)) != 0)
+            break;
+    }
+    if (code != SQLITE_DONE && code != SQLITE_ROW)
+        result = sqlite_fail(sqlite, connection->db, code, "read from the store", error);
+    sqlite3_finalize(statement);
+    connection_give(sqlite, connection);
+    return result;
+}
+
+struct listing {
+    struct cubby_entry_info *infos;
+    size_t count, capacity;
+};
+
+static int add_info(sqlite3_stmt *row, void *context) {
+    struct listing *listing = context;
+    struct cubby_entry_info info = {
+        .kind = (enum cubby_entry_kind)sqlite3_column_int(row, 0),
+        .size = (uint64_t)sqlite3_column_int64(row, 2),
+        .used_at = sqlite3_column_int64(row, 3),
+    };
+
+    if (sqlite3_column_bytes(row, 1) != CUBBY_KEY_SIZE)
+        return 0;
+    memcpy(&info.key, sqlite3_column_blob(row, 1), CUBBY_KEY_SIZE);
+    if (listing->count == listing->capacity) {
+        size_t capacity = listing->capacity ? 2 * listing->capacity : 256;
+        struct cubby_entry_info *grown = realloc(listing->infos, capacity * sizeof(*grown));
+
+        if (!grown)
+            return CUBBY_ERR_NO_MEMORY;
+        listing->infos = grown;
+        listing->capacity = capacity;
+    }
+    listing->infos[listing->count++] = info;
+    return 0;
+}
+
+/* The list is read first, so that the visitor may write. */
+static int sqlite_iterate(struct cubby_backend *backend, cubby_entry_visitor visit, void *context,
+                          struct cubby_error *error) {
+    struct listing listing = {0};
+    int result = query(sqlite_of(backend), "SELECT kind, key, size, used_at FROM entry", add_info,
+                       &listing, error);
+
+    for (size_t i = 0; i < listing.count && result == 0; i++)
+        result = visit(&listing.infos[i], context);
+    free(listing.infos);
+    return result;
+}
+
+static int add_total(sqlite3_stmt *row, void *context) {
+    struct cubby_store_stats *stats = context;
+    int kind = sqlite3_column_int(row, 0);
+
+    if (kind >= 0 && kind < CUBBY_ENTRY_KINDS)
+        stats->entries[kind] = (uint64_t)sqlite3_column_int64(row, 1);
+    stats->bytes += (uint64_t)sqlite3_column_int64(row, 2);
+    return 0;
+}
+
+static int add_counter(sqlite3_stmt *row, void *context) {
+    struct cubby_store_stats *stats = context;
+    const char *name = (const char *)sqlite3_column_text(row, 0);
+
+    for (size_t i = 0; name && i < sizeof(COUNTERS) / sizeof(*COUNTERS); i++) {
+        if (strcmp(name, COUNTERS[i].name) == 0)
+            *counter_at(&stats->counters, i) = (uint64_t)sqlite3_column_int64(row, 1);
+    }
+    return 0;
+}
+
+static int sqlite_stats(struct cubby_backend *backend, struct cubby_store_stats *ret_stats,
+                        struct cubby_error *error) {
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+    struct cubby_store_stats stats = {.max_size = sqlite->max_size};
+    int result = query(sqlite, "SELECT kind, entries, bytes FROM total", add_total, &stats, error);
+
+    if (result == 0)
+        result = query(sqlite, "SELECT name, value FROM counter", add_counter, &stats, error);
+    if (result < 0)
+        return result;
+    stats.counters.evictions += atomic_load(&sqlite->evictions);
+    *ret_stats = stats;
+    return 0;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------
+ */
+
+static void sqlite_free(struct sqlite_backend *sqlite) {
+    pthread_mutex_destroy(&sqlite->lock);
+    free(sqlite->lock_path);
+    free(sqlite->path);
+    free(sqlite);
+}
+
+static void sqlite_close_backend(struct cubby_backend *backend) {
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+
+    sqlite_flush(backend, NULL);
+    connection_close_all(sqlite);
+    sqlite_free(sqlite);
+}
+
+static const struct cubby_backend_ops SQLITE_OPS = {
+    .abi = CUBBY_BACKEND_ABI,
+    .name = "sqlite",
+    .get = sqlite_get,
+    .put = sqlite_put,
+    .remove = sqlite_remove,
+    .iterate = sqlite_iterate,
+    .stats = sqlite_stats,
+    .clear = sqlite_clear,
+    .trim = sqlite_trim,
+    .count = sqlite_count,
+    .zero = sqlite_zero,
+    .flush = sqlite_flush,
+    .close = sqlite_close_backend,
+};
+
+int sqlite_backend_open(const struct backend_params *params, struct cubby_backend **ret_backend,
+                        struct cubby_error *error) {
+    struct sqlite_backend *sqlite = calloc(1, sizeof(*sqlite));
+    struct connection *connection;
+    int result;
+
+    if (!sqlite)
+        return error_no_memory(error);
+    sqlite->backend.ops = &SQLITE_OPS;
+    pthread_mutex_init(&sqlite->lock, NULL);
+    sqlite->path = strdup(params->path);
+    if (asprintf(&sqlite->lock_path, "%s-cubby-lock", params->path) < 0)
+        sqlite->lock_path = NULL;
+    sqlite->max_size = params->max_size;
+    sqlite->durable = params->durable;
+    sqlite->read_only = params->read_only;
+    sqlite->owner = getpid();
+    result =
+        sqlite->path && sqlite->lock_path ? sqlite_prepare(sqlite, error) : error_no_memory(error);
+    if (result == 0)
+        result = connection_take(sqlite, &connection, error);
+    if (result < 0) {
+        sqlite_free(sqlite);
+        return result;
+    }
+    connection_give(sqlite, connection);
+    *ret_backend = &sqlite->backend;
+    return 0;
+}

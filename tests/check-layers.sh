@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Includes point only downward. Each line below names a folder and the folders it may include from.
+set -eu
+
+top=${top_srcdir:-$(dirname "$0")/..}
+cd "$top"
+status=0
+
+# allow FILES FOLDER...: what the files include in quotes begins with one of the folders.
+allow() {
+    files=$1
+    shift
+    pattern=$(printf '|%s' "$@")
+    # shellcheck disable=SC2086 # a pattern for the shell to expand
+    found=$(grep -nE '^#include "' $files | grep -vE "#include \"(${pattern#|})" || true)
+    if [ -n "$found" ]; then
+        echo "an include that points upward:"
+        echo "$found"
+        status=1
+    fi
+}
+
+allow 'src/util/*.[ch]' util/
+allow 'src/os/*.[ch]' os/ util/
+allow 'src/entry/*.[ch]' entry/ util/
+allow 'src/key/*.[ch]' key/ os/ util/
+allow 'src/driver/*.[ch]' driver/ key/locate.h os/ util/
+allow 'src/compile/*.[ch]' compile/ key/ os/ util/
+allow 'backends/*.[ch]' backends/ os/ util/
+allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
+allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h entry/ os/ util/
+allow 'src/cubby.c' object.h outcome.h cache/cache.h compile/ entry/ key/ os/ util/
+allow 'src/cli/*.[ch]' cli/ key/locate.h os/ util/
+allow 'examples/c/*.[ch]' own_backend.h
+
+# A backend knows nothing of CUDA, and only one file reads the environment.
+if grep -nE 'nvrtc|cuda' backends/*.[ch]; then
+    echo "a backend speaks of CUDA"
+    status=1
+fi
+if grep -nE '\bgetenv\(' -r src backends | grep -v '^src/os/env.c:'; then
+    echo "the environment is read outside of src/os/env.c"
+    status=1
+fi
+# The library neither ends the process nor prints.
+if grep -nE '\b(exit|abort|printf|puts|fputs)\(' -r src/util src/os src/entry src/key src/compile \
+    src/cache src/driver backends src/*.c; then
+    echo "the library exits or prints"
+    status=1
+fi
+exit $status
