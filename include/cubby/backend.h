@@ -28,6 +28,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** Version of this contract; grows when a member is added at the end. */
 #define CUBBY_BACKEND_ABI 1
@@ -220,6 +221,7 @@ struct cubby_backend {
     const struct cubby_backend_ops *ops;
 };
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

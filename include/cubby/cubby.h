@@ -44,6 +44,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** Version of the library, such as "0.1.0"; a static string. */
 const char *cubby_version(void);
@@ -439,6 +440,7 @@ struct cubby_device {
  */
 int cubby_device_find(struct cubby_device *ret_device, struct cubby_error *error);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

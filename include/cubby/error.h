@@ -20,6 +20,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** Codes that callers branch on. All are negative; 0 is success. */
 enum cubby_code {
@@ -58,6 +59,7 @@ void cubby_error_clear(struct cubby_error *error);
 /** The name of a code, such as "NOT_FOUND"; a static string, never NULL. */
 const char *cubby_code_name(int code);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What enters a key, and what does not. Needs no compiler: the toolchain is made up. */
+#include <blake2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "key/digest.h"
+#include "key/key.h"
+#include "key/program.h"
+#include "key/scan.h"
+
+static const struct toolchain TOOLS = {13, 0, "/x/libnvrtc.so.13", NULL, NULL, "tools one"};
+static const struct toolchain OTHER_TOOLS = {13, 0, "/x/libnvrtc.so.13", NULL, NULL, "tools two"};
+
+static const char SOURCE[] = "__global__ void k(float *x) { *x = 1; }\n";
+
+/* ---- Helpers ---------------------------------------------------------------------------- */
+
+static struct cubby_program *make(const char *text, const struct cubby_program_options *options) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_program *program;
+
+    ck_ok(cubby_program_new(text, strlen(text), options, &program, &error), &error);
+    return program;
+}
+
+static struct cubby_key derive(const char *text, const struct cubby_program_options *options) {
+    struct cubby_program *program = make(text, options);
+    struct cubby_key key;
+
+    key_derive(program, &TOOLS, &key);
+    cubby_program_unref(program);
+    return key;
+}
+
+static bool same(struct cubby_key a, struct cubby_key b) {
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+/* Options made of up to three strings. */
+static struct cubby_key with_strings(const char *one, const char *two, const char *three) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const char *strings[3] = {one, two, three};
+
+    options.options = strings;
+    options.option_count = three ? 3 : two ? 2 : one ? 1 : 0;
+    return derive(SOURCE, &options);
+}
+
+static int refusal(const struct cubby_program_options *options, const char *text, size_t size,
+                   struct cubby_error *error) {
+    struct cubby_program *program = NULL;
+    int result = cubby_program_new(text, size, options, &program, error);
+
+    cubby_program_unref(program);
+    return result;
+}
+
+/* ---- BLAKE2b ------------------------------------------------------------------------------ */
+
+static size_t from_hex(const char *hex, unsigned char *bytes) {
+    size_t size = 0;
+
+    if (strcmp(hex, "-") == 0)
+        return 0;
+    for (; hex[2 * size]; size++)
+        sscanf(hex + 2 * size, "%2hhx", &bytes[size]);
+    return size;
+}
+
+START_TEST(test_known_answers) {
+    FILE *file = fopen(TEST_DATA "/blake2b-kat.txt", "r");
+    char line[2048], input[600], key[200], expected[200];
+    unsigned char in[256], k[64], want[64], got[64];
+    unsigned answers = 0;
+
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file)) {
+        size_t in_size, key_size;
+
+        if (line[0] == '#')
+            continue;
+        ck_assert_int_eq(sscanf(line, "%599s %199s %199s", input, key, expected), 3);
+        in_size = from_hex(input, in);
+        key_size = from_hex(key, k);
+        ck_assert_uint_eq(from_hex(expected, want), 64);
+        ck_assert_int_eq(blake2b(got, in, k, 64, in_size, key_size), 0);
+        ck_assert_mem_eq(got, want, 64);
+        answers++;
+    }
+    fclose(file);
+    ck_assert_uint_gt(answers, 500);
+}
+END_TEST
+
+START_TEST(test_digest_is_personalised) {
+    /* From Python's hashlib: blake2b(b"abc", digest_size=32, person=b"cubby key v1") and without */
+    static const char PERSONAL[] =
+        "f98695ee51524b91bb8c8091baaf9f97a83de28682c0bd0cdcbf1b8795b00e5e";
+    static const char PLAIN[] = "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319";
+    char hex[CUBBY_KEY_HEX_SIZE];
+    struct digest digest;
+    struct cubby_key key;
+
+    digest_init(&digest, "cubby key v1");
+    digest_update(&digest, "abc", 3);
+    digest_result(&digest, &key);
+    cubby_key_format(&key, hex);
+    ck_assert_str_eq(hex, PERSONAL);
+    digest_bytes("abc", 3, &key);
+    cubby_key_format(&key, hex);
+    ck_assert_str_eq(hex, PLAIN);
+}
+END_TEST
+
+START_TEST(test_hex) {
+    struct cubby_key key = key_of(3), back;
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    char hex[CUBBY_KEY_HEX_SIZE];
+
+    cubby_key_format(&key, hex);
+    ck_ok(cubby_key_parse(hex, &back, &error), &error);
+    ck_assert(same(key, back));
+    hex[0] = 'x';
+    ck_assert_int_eq(cubby_key_parse(hex, &back, &error), CUBBY_ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.message, "64 hexadecimal digits"));
+    ck_assert_int_eq(cubby_key_parse("abc", &back, NULL), CUBBY_ERR_INVALID);
+    ck_assert_int_eq(cubby_key_parse(NULL, &back, NULL), CUBBY_ERR_INVALID);
+}
+END_TEST
+
+/* ---- Fields ---------------------------------------------------------------------------------- */
+
+START_TEST(test_every_field_counts) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const struct cubby_header header = {"a.h", "int a;", 6}, other = {"a.h", "int b;", 6},
+                              renamed = {"b.h", "int a;", 6};
+    const char *names[] = {"k<int>"}, *strings[] = {"-lineinfo"};
+    struct cubby_key keys[16];
+    size_t count = 0;
+
+    keys[count++] = derive(SOURCE, &options);
+    keys[count++] = derive("__global__ void k(float *x) { *x = 2; }\n", &options);
+    options.target = CUBBY_TARGET_PTX;
+    keys[count++] = derive(SOURCE, &options);
+    options.target = CUBBY_TARGET_LTOIR;
+    keys[count++] = derive(SOURCE, &options);
+    options.target = CUBBY_TARGET_CUBIN;
+    options.arch = "sm_90";
+    keys[count++] = derive(SOURCE, &options);
+    options.arch = "sm_80";
+    keys[count++] = derive(SOURCE, &options);
+    options.options = strings;
+    options.option_count = 1;
+    keys[count++] = derive(SOURCE, &options);
+    options.option_count = 0;
+    options.headers = &header;
+    options.header_count = 1;
+    keys[count++] = derive(SOURCE, &options);
+    options.headers = &other;
+    keys[count++] = derive(SOURCE, &options);
+    options.headers = &renamed;
+    keys[count++] = derive(SOURCE, &options);
+    options.header_count = 0;
+    options.names = names;
+    options.name_count = 1;
+    keys[count++] = derive(SOURCE, &options);
+    options.name_count = 0;
+    options.extra = "x";
+    options.extra_size = 1;
+    keys[count++] = derive(SOURCE, &options);
+    options.extra_size = 0;
+    keys[count++] = derive(SOURCE, &options);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < i; j++)
+            ck_assert_msg(!same(keys[i], keys[j]), "keys %zu and %zu are the same", i, j);
+    }
+}
+END_TEST
+
+START_TEST(test_toolchain_counts) {
+    struct cubby_program *program = make(SOURCE, NULL);
+    struct cubby_key one, two, again;
+
+    key_derive(program, &TOOLS, &one);
+    key_derive(program, &OTHER_TOOLS, &two);
+    key_derive(program, &TOOLS, &again);
+    ck_assert(!same(one, two));
+    ck_assert(same(one, again));
+    cubby_program_unref(program);
+}
+END_TEST
+
+START_TEST(test_environment_counts) {
+    static const char *const COUNT[] = {"NV_NVVM_VERSION", "LLVM_OVERRIDE_PRODUCER",
+                                        "NVRTC_APPEND_FLAGS"};
+    static const char *const DO_NOT[] = {"CUDA_CACHE_DISABLE", "EDG_BASE", "TMPDIR",
+                                         "NVRTC_DISABLE_PCH",  "PWD",      "TZ"};
+    struct cubby_key plain = with_strings(NULL, NULL, NULL);
+
+    for (size_t i = 0; i < 3; i++) {
+        setenv(COUNT[i], "x", 1);
+        ck_assert(!same(plain, with_strings(NULL, NULL, NULL)));
+        setenv(COUNT[i], "", 1); /* set to nothing is not the same as not set */
+        ck_assert(!same(plain, with_strings(NULL, NULL, NULL)));
+        unsetenv(COUNT[i]);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        setenv(DO_NOT[i], "/x", 1);
+        ck_assert(same(plain, with_strings(NULL, NULL, NULL)));
+    }
+}
+END_TEST
+
+START_TEST(test_fields_do_not_run_together) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const char *two[] = {"ab", "c"}, *other[] = {"a", "bc"}, *one[] = {"abc"};
+    struct cubby_key a, b, c;
+
+    options.names = two;
+    options.name_count = 2;
+    a = derive(SOURCE, &options);
+    options.names = other;
+    b = derive(SOURCE, &options);
+    options.names = one;
+    options.name_count = 1;
+    c = derive(SOURCE, &options);
+    ck_assert(!same(a, b) && !same(b, c) && !same(a, c));
+}
+END_TEST
+
+START_TEST(test_order_and_repetition_of_names) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const char *names[] = {"a", "b"}, *turned[] = {"b", "a", "b"};
+    struct cubby_key key;
+
+    options.names = names;
+    options.name_count = 2;
+    key = derive(SOURCE, &options);
+    options.names = turned;
+    options.name_count = 3;
+    ck_assert(same(key, derive(SOURCE, &options)));
+}
+END_TEST
+
+START_TEST(test_order_of_headers) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const struct cubby_header headers[] = {{"a.h", "1", 1}, {"b.h", "2", 1}};
+    const struct cubby_header turned[] = {{"b.h", "2", 1}, {"a.h", "1", 1}};
+    const struct cubby_header swapped[] = {{"a.h", "2", 1}, {"b.h", "1", 1}};
+    struct cubby_key key;
+
+    options.headers = headers;
+    options.header_count = 2;
+    key = derive(SOURCE, &options);
+    options.headers = turned;
+    ck_assert(same(key, derive(SOURCE, &options)));
+    options.headers = swapped;
+    ck_assert(!same(key, derive(SOURCE, &options)));
+}
+END_TEST
+
+START_TEST(test_vary_equals_new) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_program *first = make(SOURCE, NULL), *varied;
+    struct cubby_key key;
+
+    options.arch = "sm_90";
+    ck_ok(cubby_program_vary(first, &options, &varied, &error), &error);
+    cubby_program_unref(first);
+    key_derive(varied, &TOOLS, &key);
+    ck_assert(same(key, derive(SOURCE, &options)));
+    cubby_program_unref(varied);
+}
+END_TEST
+
+/* ---- Options ----------------------------------------------------------------------------------
+ */
+
+START_TEST(test_spellings_fold) {
+    struct cubby_key arch = with_strings("-arch=sm_90", NULL, NULL);
+    struct cubby_key define = with_strings("-DX=1", NULL, NULL);
+
+    ck_assert(same(arch, with_strings("--gpu-architecture=sm_90", NULL, NULL)));
+    ck_assert(same(arch, with_strings("-arch", "sm_90", NULL)));
+    ck_assert(same(arch, with_strings("--gpu-architecture", "sm_90", NULL)));
+    ck_assert(same(arch, with_strings("  -arch=sm_90 ", NULL, NULL)));
+    ck_assert(same(define, with_strings("-D X=1", NULL, NULL)));
+    ck_assert(same(define, with_strings("-D", "X=1", NULL)));
+    ck_assert(same(define, with_strings("-D=X=1", NULL, NULL)));
+    ck_assert(same(define, with_strings("--define-macro=X=1", NULL, NULL)));
+    ck_assert(same(define, with_strings("--define-macro", "X=1", NULL)));
+    ck_assert(same(with_strings("-G", NULL, NULL), with_strings("--device-debug", NULL, NULL)));
+    ck_assert(same(with_strings("-lineinfo", NULL, NULL),
+                   with_strings("--generate-line-info", NULL, NULL)));
+    ck_assert(
+        same(with_strings("-dlto", NULL, NULL), with_strings("--dlink-time-opt", NULL, NULL)));
+    ck_assert(same(with_strings("-dc", NULL, NULL), with_strings("-rdc=true", NULL, NULL)));
+    ck_assert(same(with_strings("-Xptxas", "-O1", NULL),
+                   with_strings("--ptxas-options=-O1", NULL, NULL)));
+}
+END_TEST
+
+START_TEST(test_unequal_stays_unequal) {
+    struct cubby_key plain = with_strings(NULL, NULL, NULL);
+
+    ck_assert(
+        !same(with_strings("-std=c++20", NULL, NULL), with_strings("-std c++20", NULL, NULL)));
+    ck_assert(!same(plain, with_strings("-Ofc=0", NULL, NULL)));
+    ck_assert(!same(plain, with_strings("-maxrregcount=0", NULL, NULL)));
+    ck_assert(!same(plain, with_strings("-w", NULL, NULL)));
+    ck_assert(!same(plain, with_strings("-diag-suppress=1", NULL, NULL)));
+    ck_assert(!same(with_strings("-DA", "-UA", NULL), with_strings("-UA", "-DA", NULL)));
+    ck_assert(!same(with_strings("-arch=sm_90", "-arch=sm_80", NULL),
+                    with_strings("-arch=sm_80", "-arch=sm_90", NULL)));
+    ck_assert(!same(plain, with_strings("--no-such-option", NULL, NULL)));
+    ck_assert(!same(with_strings("-arch", NULL, NULL), plain));
+}
+END_TEST
+
+START_TEST(test_neutral_options) {
+    struct cubby_key plain = with_strings(NULL, NULL, NULL);
+
+    ck_assert(same(plain, with_strings("-no-cache", NULL, NULL)));
+    ck_assert(same(plain, with_strings("--no-cache", "-modify-stack-limit=true", NULL)));
+    ck_assert(same(plain, with_strings("-pch-verbose=true", "--pch-messages=false", NULL)));
+}
+END_TEST
+
+START_TEST(test_side_effects_are_refused) {
+    static const char *const REFUSED[] = {"-create-pch=x", "--time=t.csv", "-time=-",
+                                          "--fdevice-time-trace=t.json"};
+
+    for (size_t i = 0; i < 4; i++) {
+        struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+        struct cubby_error error = CUBBY_ERROR_INIT;
+
+        options.options = &REFUSED[i];
+        options.option_count = 1;
+        ck_assert_int_eq(refusal(&options, SOURCE, strlen(SOURCE), &error), CUBBY_ERR_INVALID);
+        ck_assert_ptr_nonnull(strstr(error.message, REFUSED[i]));
+    }
+}
+END_TEST
+
+START_TEST(test_bypassed_options) {
+    static const char *const BYPASSED[] = {"-pch", "-use-pch=x", "-pch-dir=d",
+                                           "-Xptxas=--options-file=f"};
+
+    for (size_t i = 0; i < 4; i++) {
+        struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+        struct cubby_program *program;
+
+        options.options = &BYPASSED[i];
+        options.option_count = 1;
+        program = make(SOURCE, &options);
+        ck_assert_ptr_nonnull(cubby_program_uncacheable(program));
+        cubby_program_unref(program);
+    }
+}
+END_TEST
+
+START_TEST(test_include_dirs_count_only_where_they_can) {
+    struct cubby_key plain = with_strings(NULL, NULL, NULL);
+
+    ck_assert(same(plain, with_strings("-I/a", "-I", "/b")));
+    ck_assert(
+        !same(with_strings("-lineinfo", NULL, NULL), with_strings("-lineinfo", "-I/a", NULL)));
+}
+END_TEST
+
+START_TEST(test_ptx_of_sm_is_that_of_compute) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    struct cubby_key key;
+
+    options.target = CUBBY_TARGET_PTX;
+    options.arch = "sm_90";
+    key = derive(SOURCE, &options);
+    options.arch = "compute_90";
+    ck_assert(same(key, derive(SOURCE, &options)));
+    options.target = CUBBY_TARGET_CUBIN;
+    key = derive(SOURCE, &options);
+    options.arch = "sm_90";
+    ck_assert(!same(key, derive(SOURCE, &options)));
+}
+END_TEST
+
+/* ---- The source's name ----------------------------------------------------------------------- */
+
+static struct cubby_key named(const char *text, const char *name, const char *option) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+
+    options.name = name;
+    options.options = &option;
+    options.option_count = option ? 1 : 0;
+    return derive(text, &options);
+}
+
+START_TEST(test_folder_of_the_name) {
+    static const char *const NAMING[] = {"const char *f = __FILE__;", "f(__builtin_FILE());",
+                                         "assert(x);", "std::source_location l;",
+                                         "#define P(a, b) a##b"};
+    static const char *const OPTIONS[] = {"-G", "-lineinfo", "-dlto", "-optix-ir"};
+
+    ck_assert(same(named(SOURCE, "/a/k.cu", NULL), named(SOURCE, "b/k.cu", NULL)));
+    ck_assert(!same(named(SOURCE, "/a/k.cu", NULL), named(SOURCE, "/a/l.cu", NULL)));
+    ck_assert(same(named(SOURCE, NULL, NULL), named(SOURCE, "", NULL)));
+    for (size_t i = 0; i < 5; i++)
+        ck_assert(!same(named(NAMING[i], "/a/k.cu", NULL), named(NAMING[i], "/b/k.cu", NULL)));
+    for (size_t i = 0; i < 4; i++)
+        ck_assert(
+            !same(named(SOURCE, "/a/k.cu", OPTIONS[i]), named(SOURCE, "/b/k.cu", OPTIONS[i])));
+}
+END_TEST
+
+START_TEST(test_debug_info_holds_folder_and_stamps) {
+    char *file = path_in(scratch_dir(), "k.cu");
+    struct cubby_key plain = named(SOURCE, file, NULL), debug;
+
+    debug = named(SOURCE, file, "-lineinfo");
+    write_file(file, SOURCE, sizeof(SOURCE) - 1);
+    ck_assert(!same(debug, named(SOURCE, file, "-lineinfo")));
+    ck_assert(same(plain, named(SOURCE, file, NULL)));
+    debug = named(SOURCE, "k.cu", "-G");
+    plain = named(SOURCE, "k.cu", NULL);
+    ck_assert_int_eq(chdir("/"), 0);
+    ck_assert(!same(debug, named(SOURCE, "k.cu", "-G")));
+    ck_assert(same(plain, named(SOURCE, "k.cu", NULL)));
+    free(file);
+}
+END_TEST
+
+/* ---- Sources that cannot be kept ----------------------------------------------------------------
+ */
+
+static bool is_cacheable(const char *text) {
+    struct cubby_program *program = make(text, NULL);
+    bool cacheable = cubby_program_uncacheable(program) == NULL;
+
+    cubby_program_unref(program);
+    return cacheable;
+}
+
+START_TEST(test_reading_files) {
+    static const char *const READ[] = {"#include <a.h>\n",
+                                       "  # \t include \"a.h\"",
+                                       "#/* x */include <a.h>",
+                                       "%:include <a.h>",
+                                       "?\?=include <a.h>",
+                                       "#inc\\\nlude <a.h>",
+                                       "#inc\\\r\nlude <a.h>",
+                                       "#inc?\?/\nlude <a.h>",
+                                       "#inc\\ \t\nlude <a.h>",
+                                       "\\\n#include <a.h>",
+                                       "#include HEADER",
+                                       "#include_next <a.h>",
+                                       "#import <a.h>",
+                                       "#embed \"a\"",
+                                       "#if __has_include(<a.h>)\n#endif",
+                                       "#if 1 && \\\n __has_include(\"a.h\")\n#endif",
+                                       "#define H __has_include\n",
+                                       "#if __has_include_next(<a.h>)\n#endif",
+                                       "int x;\n#include <unterminated\nint y;"};
+    static const char *const DO_NOT[] = {"// this does include much\n",
+                                         "#define include 1\nint x;",
+                                         "#pragma once\n",
+                                         "#if 1\n#else\n#endif\n#line 3\n",
+                                         "int includes;",
+                                         "#",
+                                         "a # b",
+                                         "#\n",
+                                         "#/* include"};
+
+    for (size_t i = 0; i < sizeof(READ) / sizeof(*READ); i++)
+        ck_assert_msg(!is_cacheable(READ[i]), "missed: %s", READ[i]);
+    for (size_t i = 0; i < sizeof(DO_NOT) / sizeof(*DO_NOT); i++)
+        ck_assert_msg(is_cacheable(DO_NOT[i]), "wrongly found: %s", DO_NOT[i]);
+}
+END_TEST
+
+START_TEST(test_memory_headers_are_no_files) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const struct cubby_header plain = {"a.h", "int a;", 6};
+    const struct cubby_header deep = {"a.h", "#include <vector>\n", 18};
+    struct cubby_program *program;
+
+    options.headers = &plain;
+    options.header_count = 1;
+    program = make("#include \"a.h\"\n#include <a.h>\n", &options);
+    ck_assert_ptr_null(cubby_program_uncacheable(program));
+    cubby_program_unref(program);
+    program = make("#include \"./a.h\"\n", &options); /* only the exact spelling is in memory */
+    ck_assert_ptr_nonnull(cubby_program_uncacheable(program));
+    cubby_program_unref(program);
+    options.headers = &deep;
+    program = make("#include \"a.h\"\n", &options);
+    ck_assert_ptr_nonnull(strstr(cubby_program_uncacheable(program), "#include <vector>"));
+    cubby_program_unref(program);
+}
+END_TEST
+
+START_TEST(test_pre_include) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const struct cubby_header header = {"a.h", "int a;", 6};
+    const char *strings[] = {"-include", "a.h"};
+    struct cubby_program *program;
+
+    options.options = strings;
+    options.option_count = 2;
+    program = make(SOURCE, &options);
+    ck_assert_ptr_nonnull(cubby_program_uncacheable(program));
+    cubby_program_unref(program);
+    options.headers = &header;
+    options.header_count = 1;
+    program = make(SOURCE, &options);
+    ck_assert_ptr_null(cubby_program_uncacheable(program));
+    cubby_program_unref(program);
+}
+END_TEST
+
+START_TEST(test_date_and_time) {
+    ck_assert(!is_cacheable("const char *d = __DATE__;"));
+    ck_assert(!is_cacheable("const char *d = __TI\\\nME__;"));
+    ck_assert(is_cacheable("int __TIMESTAMP__x;"));
+}
+END_TEST
+
+/* ---- Bad input
+ * ----------------------------------------------------------------------------------- */
+
+START_TEST(test_bad_input) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const struct cubby_header twice[] = {{"a.h", "", 0}, {"a.h", "", 0}};
+    const struct cubby_header no_name = {NULL, "", 0}, nul = {"a.h", "a\0b", 3};
+    const char *newline = "k\nint x", *empty = "", *null = NULL;
+    struct cubby_error error = CUBBY_ERROR_INIT;
+
+    ck_assert_int_eq(refusal(&options, "a\0b", 3, &error), CUBBY_ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.message, "NUL byte at offset 1"));
+    ck_assert_int_eq(refusal(&options, NULL, 3, NULL), CUBBY_ERR_INVALID);
+    ck_assert_int_eq(refusal(&options, NULL, 0, NULL), 0);
+    options.names = &newline;
+    options.name_count = 1;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.names = &empty;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.name_count = 0;
+    options.headers = twice;
+    options.header_count = 2;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.headers = &no_name;
+    options.header_count = 1;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.headers = &nul;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.header_count = 0;
+    options.options = &null;
+    options.option_count = 1;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.option_count = 0;
+    options.arch = "sm 90";
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.arch = "";
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.arch = NULL;
+    options.target = (enum cubby_target)9;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.target = CUBBY_TARGET_CUBIN;
+    options.source = (enum cubby_source)9;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    options.source = CUBBY_SOURCE_CUDA;
+    options.version = 2;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+}
+END_TEST
+
+START_TEST(test_utf8) {
+    static const struct {
+        const char *text;
+        bool valid;
+    } TEXTS[] = {{"abc", true},
+                 {"\xc3\xa4", true},
+                 {"\xe2\x82\xac", true},
+                 {"\xf0\x9f\x98\x80", true},
+                 {"\x80", false},
+                 {"\xc0\x80", false},
+                 {"\xe0\x80\x80", false},
+                 {"\xed\xa0\x80", false},
+                 {"\xf4\x90\x80\x80", false},
+                 {"\xf5\x80\x80\x80", false},
+                 {"ab\xe2\x82", false},
+                 {"\xc3", false}};
+    size_t offset;
+
+    for (size_t i = 0; i < sizeof(TEXTS) / sizeof(*TEXTS); i++)
+        ck_assert_int_eq(scan_utf8(TEXTS[i].text, strlen(TEXTS[i].text), &offset), TEXTS[i].valid);
+    ck_assert(!scan_utf8("ab\xff", 3, &offset));
+    ck_assert_uint_eq(offset, 2);
+}
+END_TEST
+
+START_TEST(test_user_keys) {
+    struct cubby_key_builder *builder = cubby_key_builder_new("mine");
+    struct cubby_key_builder *other = cubby_key_builder_new("yours");
+    struct cubby_key a, b, c;
+
+    cubby_key_builder_add(builder, "name", "value", 5);
+    cubby_key_builder_add(other, "name", "value", 5);
+    cubby_key_builder_finish(builder, &a);
+    cubby_key_builder_finish(builder, &b);
+    ck_assert(same(a, b));
+    cubby_key_builder_finish(other, &c);
+    ck_assert(!same(a, c));
+    cubby_key_builder_add(builder, "", "", 0);
+    cubby_key_builder_finish(builder, &b);
+    ck_assert(!same(a, b));
+    cubby_key_builder_free(builder);
+    cubby_key_builder_free(other);
+    cubby_key_builder_free(NULL);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("key");
+    TCase *tcase = tcase_create("all");
+
+    tcase_add_test(tcase, test_known_answers);
+    tcase_add_test(tcase, test_digest_is_personalised);
+    tcase_add_test(tcase, test_hex);
+    tcase_add_test(tcase, test_every_field_counts);
+    tcase_add_test(tcase, test_toolchain_counts);
+    tcase_add_test(tcase, test_environment_counts);
+    tcase_add_test(tcase, test_fields_do_not_run_together);
+    tcase_add_test(tcase, test_order_and_repetition_of_names);
+    tcase_add_test(tcase, test_order_of_headers);
+    tcase_add_test(tcase, test_vary_equals_new);
+    tcase_add_test(tcase, test_spellings_fold);
+    tcase_add_test(tcase, test_unequal_stays_unequal);
+    tcase_add_test(tcase, test_neutral_options);
+    tcase_add_test(tcase, test_side_effects_are_refused);
+    tcase_add_test(tcase, test_bypassed_options);
+    tcase_add_test(tcase, test_include_dirs_count_only_where_they_can);
+    tcase_add_test(tcase, test_ptx_of_sm_is_that_of_compute);
+    tcase_add_test(tcase, test_folder_of_the_name);
+    tcase_add_test(tcase, test_debug_info_holds_folder_and_stamps);
+    tcase_add_test(tcase, test_reading_files);
+    tcase_add_test(tcase, test_memory_headers_are_no_files);
+    tcase_add_test(tcase, test_pre_include);
+    tcase_add_test(tcase, test_date_and_time);
+    tcase_add_test(tcase, test_bad_input);
+    tcase_add_test(tcase, test_utf8);
+    tcase_add_test(tcase, test_user_keys);
+    suite_add_tcase(suite, tcase);
+    return run_suite(suite);
+}
