@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A hit opens no file of the compiler: strace sees only the look at its stamps.
+set -eu
+
+top=$(cd "${top_srcdir:-$(dirname "$0")/..}" && pwd)
+cubby=$(cd "${top_builddir:-.}" && pwd)/cubby
+command -v strace >/dev/null || { echo "strace is not installed"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+strace -o probe true 2>/dev/null || { echo "strace cannot trace here"; exit 77; }
+"$cubby" --cache memory doctor >/dev/null 2>&1 || { echo "no NVRTC on this machine"; exit 77; }
+
+for spec in file:f sqlite:s.db memory,file:m; do
+    case $spec in *sqlite*) "$cubby" --cache $spec stats >/dev/null 2>&1 || continue ;; esac
+    "$cubby" --cache $spec compile --arch sm_90 "$top/examples/kernels/saxpy.cu"
+    strace -f -e trace=open,openat,mmap -o trace "$cubby" --cache $spec compile --arch sm_90 "$top/examples/kernels/saxpy.cu"
+    if grep -E 'nvrtc|nvJitLink|nvvm|libcuda' trace; then
+        echo "$spec: a hit opened a compiler library"
+        exit 1
+    fi
+    "$cubby" --cache $spec --json stats | grep -q '"hits":1,'
+done
