@@ -230,11 +230,12 @@ static int create(struct job *job, struct cubby_error *error) {
     const struct cubby_program *program = job->program;
     size_t count = program->header_count;
     const char **texts = calloc(2 * count + 1, sizeof(*texts));
-    const char **names = texts + count;
+    const char **names;
     int code;
 
     if (!texts)
         return error_no_memory(error);
+    names = texts + count;
     for (size_t i = 0; i < count; i++) {
         texts[i] = source_text(program->headers[i].source);
         names[i] = program->headers[i].name;
