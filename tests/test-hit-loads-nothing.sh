@@ -6,6 +6,7 @@ set -eu
 top=$(cd "${top_srcdir:-$(dirname "$0")/..}" && pwd)
 cubby=$(cd "${top_builddir:-.}" && pwd)/cubby
 command -v strace >/dev/null || { echo "strace is not installed"; exit 77; }
+export ASAN_OPTIONS=detect_leaks=0 # the leak check cannot run under strace
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -20,7 +20,6 @@ struct entry_args {
     size_t wanted; /* number of keys; SIZE_MAX for one or more */
 };
 
-static const struct argp_option NO_OPTIONS[] = {{0}};
 static const struct argp_option GET_OPTIONS[] = {
     {"output", 'o', "FILE", 0, "Write the object to FILE; - is standard output", 0},
     {0},
@@ -61,7 +60,7 @@ static struct cubby_cache *begin(struct cli *cli, struct entry_args *args, const
                                  const char *usage, const char *doc, int argc, char **argv,
                                  enum status *ret_status) {
     struct verb_input input = {cli, args};
-    const struct argp argp = {strcmp(name, "cubby get") == 0 ? GET_OPTIONS : NO_OPTIONS,
+    const struct argp argp = {strcmp(name, "cubby get") == 0 ? GET_OPTIONS : NULL,
                               parse,
                               usage,
                               doc,

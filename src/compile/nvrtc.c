@@ -117,13 +117,8 @@ static char *take_log(const struct job *job) {
         return NULL;
     if (job->api.nvrtcGetProgramLog(job->handle, log) != NVRTC_OK)
         log[0] = '\0';
-    if (size > MAX_LOG) {
-        char *kept;
-
+    if (size > MAX_LOG)
         memcpy(log + MAX_LOG - sizeof(LOG_CUT), LOG_CUT, sizeof(LOG_CUT));
-        kept = realloc(log, MAX_LOG);
-        log = kept ? kept : log;
-    }
     return log;
 }
 
