@@ -18,15 +18,12 @@ static const char *const NVJITLINK_SONAMES[] = {"libnvJitLink.so.13", "libnvJitL
 static const char *const NVVM_SONAMES[] = {"libnvvm.so.4", NULL};
 static const char *const DRIVER_SONAMES[] = {"libcuda.so.1", NULL};
 
-const struct library LIBRARY_NVRTC = {"NVRTC", "libnvrtc.so", "CUBBY_NVRTC", NVRTC_SONAMES,
-                                      (const char *const[]){"nvidia-cuda-nvrtc", NULL}};
+const struct library LIBRARY_NVRTC = {"NVRTC", "libnvrtc.so", "CUBBY_NVRTC", NVRTC_SONAMES};
 const struct library LIBRARY_NVJITLINK = {"nvJitLink", "libnvJitLink.so", "CUBBY_NVJITLINK",
-                                          NVJITLINK_SONAMES,
-                                          (const char *const[]){"nvidia-nvjitlink", NULL}};
-const struct library LIBRARY_NVVM = {"libNVVM", "libnvvm.so", "CUBBY_NVVM", NVVM_SONAMES,
-                                     (const char *const[]){"nvidia-nvvm", NULL}};
+                                          NVJITLINK_SONAMES};
+const struct library LIBRARY_NVVM = {"libNVVM", "libnvvm.so", "CUBBY_NVVM", NVVM_SONAMES};
 const struct library LIBRARY_DRIVER = {"the CUDA driver", "libcuda.so", "CUBBY_CUDA",
-                                       DRIVER_SONAMES, NULL};
+                                       DRIVER_SONAMES};
 
 /* Library folders of a toolkit, relative to its root. */
 static const char *const TOOLKIT_DIRS[] = {

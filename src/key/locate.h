@@ -21,11 +21,10 @@
 
 /* One library and the names that it goes by. */
 struct library {
-    const char *label;           /* for messages, such as "NVRTC" */
-    const char *prefix;          /* begins its file name, such as "libnvrtc.so" */
-    const char *variable;        /* environment variable that names the file */
-    const char *const *sonames;  /* newest first, NULL at the end */
-    const char *const *packages; /* PyPI packages that hold it, for the advice in messages */
+    const char *label;          /* for messages, such as "NVRTC" */
+    const char *prefix;         /* begins its file name, such as "libnvrtc.so" */
+    const char *variable;       /* environment variable that names the file */
+    const char *const *sonames; /* newest first, NULL at the end */
 };
 
 extern const struct library LIBRARY_NVRTC;
