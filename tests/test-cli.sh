@@ -48,7 +48,7 @@ outcomes() { # WANTED COUNT
 }
 
 mkdir k; cp "$kernels"/*.cu k; cp k/saxpy.cu k/scan.cu k/templates.cu .
-count=$(ls k/*.cu | wc -l)
+count=$(find k -name "*.cu" | wc -l)
 
 # ---- Every target through every store: compiled, then hit, and the same bytes as without a cache
 

@@ -17,7 +17,7 @@ for spec in file:f sqlite:s.db memory,file:m; do
     case $spec in *sqlite*) "$cubby" --cache $spec stats >/dev/null 2>&1 || continue ;; esac
     "$cubby" --cache $spec compile --arch sm_90 "$top/examples/kernels/saxpy.cu"
     strace -f -e trace=open,openat,mmap -o trace "$cubby" --cache $spec compile --arch sm_90 "$top/examples/kernels/saxpy.cu"
-    if grep -E 'nvrtc|nvJitLink|nvvm|libcuda' trace; then
+    if grep -E 'libnvrtc|libnvJitLink|libnvvm|libcuda' trace; then
         echo "$spec: a hit opened a compiler library"
         exit 1
     fi

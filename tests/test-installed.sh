@@ -35,11 +35,13 @@ $cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror "$top/examples/c/get_
     fail "$cc get_or_make.c $flags"
 ldd client >log 2>&1
 grep -q "libcubby.*$work/root" log || fail "the program does not use the installed library"
-CUBBY_CACHE=file:$work/cache ./client '1 2 +' >log 2>&1 && grep -q '^compiled, 5 bytes' log || fail "client"
-CUBBY_CACHE=file:$work/cache ./client '1 2 +' >log 2>&1 && grep -q '^hit, 5 bytes' log || fail "client"
+for outcome in compiled hit; do
+    CUBBY_CACHE=file:$work/cache ./client '1 2 +' >log 2>&1 || fail "client"
+    grep -q "^$outcome, 5 bytes" log || fail "client: expected $outcome"
+done
 for header in "${pc%/lib*}"/include/cubby/*.h; do
     printf '#include <cubby/%s>\n' "${header##*/}" >alone.c
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2046 # words
     $cc -std=c99 -Wall -Wextra -pedantic -Werror -fsyntax-only alone.c $(pkg-config --cflags cubby) >log 2>&1 ||
         fail "${header##*/} on its own"
 done

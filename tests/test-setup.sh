@@ -27,6 +27,7 @@ if [ "${1:-}" != inside ]; then
     python3 -m pip download --quiet --no-deps --only-binary=:all: --require-hashes --retries 1 --timeout 20 \
         --dest "$work/probe" -r "$work/one.txt" >"$work/pip.log" 2>&1 || {
         tail -n 3 "$work/pip.log"
+        if grep -q 'DO NOT MATCH THE HASHES' "$work/pip.log"; then exit 1; fi
         skip "pip cannot fetch nvidia-cuda-crt of scripts/cuda-wheels.txt: no network?"
     }
     (cd "$top" && git -c safe.directory="$top" ls-files --cached --others --exclude-standard -z |
