@@ -27,19 +27,26 @@ struct driver_api {
 };
 
 static void *load_driver(struct cubby_error *error) {
+    struct cubby_error unusable = CUBBY_ERROR_INIT;
     struct location location = {NULL};
     void *handle = NULL;
-    int result = locate_library(&LIBRARY_DRIVER, false, &location, NULL, error);
 
-    if (result == 0)
-        handle = dlopen(location.path ? location.path : LIBRARY_DRIVER.sonames[0],
-                        RTLD_NOW | RTLD_LOCAL);
-    free(location.path);
-    if (!handle)
+    if (locate_library(&LIBRARY_DRIVER, false, &location, NULL, &unusable) < 0) {
+        error_set(error, CUBBY_ERR_NO_DRIVER, "no CUDA driver: %s", unusable.message);
+        cubby_error_clear(&unusable);
+        return NULL;
+    }
+    handle =
+        dlopen(location.path ? location.path : LIBRARY_DRIVER.sonames[0], RTLD_NOW | RTLD_LOCAL);
+    if (!handle && location.path)
+        error_set(error, CUBBY_ERR_NO_DRIVER, "%s cannot be loaded as the CUDA driver: %s",
+                  location.path, dlerror());
+    else if (!handle)
         error_set(error, CUBBY_ERR_NO_DRIVER,
                   "no CUDA driver: %s was not found; install the NVIDIA driver, or set %s to the "
                   "library",
                   LIBRARY_DRIVER.sonames[0], LIBRARY_DRIVER.variable);
+    free(location.path);
     return handle;
 }
 
