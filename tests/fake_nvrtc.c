@@ -8,10 +8,12 @@
  *     FAKE_LONG_LOG    the log is 3 MB long
  *     FAKE_NO_CUBIN    the cubin is empty, as for a virtual architecture
  *     FAKE_LINE_x      the object changes with whatever x is
+ *     FAKE_CRASH       the process ends in the middle of the compile
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef FAKE_MINOR
 #define FAKE_MINOR 90
@@ -96,6 +98,8 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
     FILE *out = open_memstream(&all, &size);
 
     count_compile();
+    if (strstr(program->text, "FAKE_CRASH"))
+        _exit(86);
     fputs(program->output, out);
     for (int i = 0; i < count; i++)
         fprintf(out, "%s;", options[i]);

@@ -30,6 +30,7 @@ static const struct argp_option OPTIONS[] = {
     {NULL, 'D', "NAME[=VALUE]", 0, "Define a macro", 1},
     {NULL, 'U', "NAME", 0, "Undefine a macro", 1},
     {"std", OPTION_STD, "STD", 0, "Language standard, such as c++20 (also -std=STD)", 1},
+    {NULL, 's', "td=STD", OPTION_HIDDEN, NULL, 1}, /* the compiler's own spelling, -std=STD */
     {"include", OPTION_PRE_INCLUDE, "FILE", 0, "Include FILE before the source", 1},
     {"name", OPTION_NAME, "EXPR", 0,
      "Instantiate a name expression, such as 'scale<float>', and report its lowered name "
@@ -101,6 +102,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case OPTION_STD:
         add_option(args, "--std=", argument);
+        return 0;
+    case 's':
+        if (strncmp(argument, "td=", 3) != 0)
+            argp_error(state, "-s%s is no option; expected -std=STD", argument);
+        add_option(args, "--std=", argument + 3);
         return 0;
     case OPTION_PRE_INCLUDE:
         add_option(args, "--pre-include=", argument);
