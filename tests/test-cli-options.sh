@@ -100,6 +100,15 @@ expect 0 env CUBBY_CUDA="$gpu" "$cubby" --json doctor
 prints '"device":{"name":"Fake GPU 0","arch":"sm_90","count":1,"driver_version":13000}'
 expect 3 env CUBBY_NVRTC=/dev/null "$cubby" doctor
 prints '/dev/null'
+expect 3 env CUBBY_NVRTC="$gpu" "$cubby" doctor
+prints 'it has no nvrtcVersion; set CUBBY_NVRTC to libnvrtc.so'
+# Whatever this machine has where nobody points at it: a compiler, or the places that were looked at.
+env -u CUBBY_NVRTC HOME="$work" "$cubby" doctor >out 2>err
+case $? in
+    0) prints 'identity   nvrtc ' ;;
+    3) prints 'CUBBY_NVRTC (not set)'; prints 'CUDA_HOME (not set)' ;;
+    *) fail "doctor without a hint" ;;
+esac
 expect 0 env CUBBY_DISABLE=1 "$cubby" doctor
 prints 'none: storage is turned off'
 touch not-a-folder

@@ -71,6 +71,15 @@ for label in NVRTC builtins headers nvJitLink libNVVM; do
     grep -q "^$label .*$work/src/build/deps/cuda/nvidia/" "$work/out" || fail "doctor: $label is not that of the wheels"
 done
 
+# Without them there is no compiler: the message says where it was looked for.
+mv build/deps/cuda build/deps/away
+./build/cubby --cache memory doctor >"$work/out" 2>&1
+[ $? -eq 3 ] || fail "doctor found a compiler that is not there"
+for place in 'CUBBY_NVRTC (not set)' 'CUDA_HOME (not set)' '/usr/local/cuda-\*' "$work/src/build/deps/cuda"; do
+    grep -q "^  $place" "$work/out" || fail "doctor does not say that it looked at $place"
+done
+mv build/deps/away build/deps/cuda
+
 for outcome in compiled hit; do
     ./build/cubby --json compile --arch sm_90 -o "$work/saxpy.cubin" examples/kernels/saxpy.cu >"$work/out" 2>&1 || fail "compile"
     grep -q "\"outcome\":\"$outcome\"" "$work/out" || fail "saxpy.cu: expected $outcome"
