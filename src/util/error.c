@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef error_set
+#undef error_set_errno
+#undef error_no_memory
+
 static int error_vset(struct cubby_error *error, int code, const char *format, va_list arguments) {
     if (error && error->code == CUBBY_OK) {
         error->code = code;

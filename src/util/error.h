@@ -20,6 +20,13 @@ int error_set_errno(struct cubby_error *error, int errnum, const char *format, .
 /* CUBBY_ERR_NO_MEMORY, in the one wording used everywhere. */
 int error_no_memory(struct cubby_error *error);
 
+#ifdef __clang_analyzer__
+/* An analyzer sees one file at a time: this tells it that what these return is a failure. */
+#define error_set(error, code, ...) ((error_set)(error, code, __VA_ARGS__), (code))
+#define error_set_errno(...) ((error_set_errno)(__VA_ARGS__), CUBBY_ERR_IO)
+#define error_no_memory(error) ((error_no_memory)(error), CUBBY_ERR_NO_MEMORY)
+#endif
+
 /* Moves what is in *from into *to unless that holds an error; *from is empty afterwards. */
 void error_move(struct cubby_error *to, struct cubby_error *from);
 
