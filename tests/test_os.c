@@ -81,28 +81,34 @@ START_TEST(reads_through_signals_and_short_reads) {
 }
 END_TEST
 
+/* Whether the bytes of blob_of(7, size) come through. */
+static bool receives(int fd, size_t size) {
+    char *data = malloc(size);
+    bool received =
+        data && fd_read_full(fd, data, size) == (ssize_t)size && is_blob_of(data, size, 7);
+
+    free(data);
+    return received;
+}
+
 /* The pipe is full again and again. */
 START_TEST(writes_through_signals_and_short_writes) {
     const struct itimerval often = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
     struct sigaction action = {.sa_handler = ignore_alarm};
     size_t size = 1000000;
-    struct cubby_blob *blob = blob_of(7, size);
+    struct cubby_blob *blob;
     int pipes[2], status;
     pid_t child;
 
     ck_assert_int_eq(pipe(pipes), 0);
     child = fork();
     if (child == 0) {
-        char *data = malloc(size);
-
         close(pipes[1]);
         usleep(30000);
-        _exit(data && fd_read_full(pipes[0], data, size) == (ssize_t)size &&
-                      is_blob_of(data, size, 7)
-                  ? 0
-                  : 1);
+        _exit(receives(pipes[0], size) ? 0 : 1);
     }
     close(pipes[0]);
+    blob = blob_of(7, size);
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &often, NULL);
     ck_assert_int_eq(fd_write_full(pipes[1], cubby_blob_data(blob), size), 0);
