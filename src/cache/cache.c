@@ -168,10 +168,12 @@ static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier,
                     enum cubby_entry_kind kind, const struct cubby_key *key,
                     struct cubby_object **ret_object) {
     bool verify = !(tier->ops->flags & CUBBY_BACKEND_IN_PROCESS);
-    struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_blob *blob = NULL;
-    int result = tier->ops->get(tier, kind, key, &blob, &error);
+    struct cubby_error error;
+    int result;
 
+    error_begin(&error);
+    result = tier->ops->get(tier, kind, key, &blob, &error);
     if (result == CUBBY_ERR_NOT_FOUND)
         return result;
     if (result == 0) {
