@@ -11,6 +11,29 @@ struct text {
     const char *end;
 };
 
+/* ---- Blocks -------------------------------------------------------------------- */
+
+#define BLOCK 64
+#define LANES 16
+
+typedef unsigned char lanes __attribute__((vector_size(LANES)));
+
+static lanes lanes_at(const void *at) {
+    lanes value;
+
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+/* True if any of these bits is set in any byte. */
+static bool any_bit(lanes value, unsigned char bits) {
+    unsigned long long parts[LANES / sizeof(unsigned long long)];
+
+    value &= bits;
+    memcpy(parts, &value, sizeof(parts));
+    return (parts[0] | parts[1]) != 0;
+}
+
 /* ---- Finding ------------------------------------------------------------------ */
 
 /* The next place of a word whose first byte is rare in sources, or NULL: the C library's search for
@@ -177,22 +200,9 @@ static void scan_introducer(struct text text, const char *introducer, scan_inclu
 
 /* ---- Words ---------------------------------------------------------------------- */
 
-#define BLOCK 64
-#define LANES 16
-
-typedef unsigned char lanes __attribute__((vector_size(LANES)));
-
-static lanes lanes_at(const char *at) {
-    lanes value;
-
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
 /* True if "assert" or "source_location" may begin in this block or up to 9 bytes before it: it has
  * "ss", any byte, "r", or it has "_l". Up to 3 bytes behind the block are read. */
 static bool block_may_name(const char *block) {
-    unsigned long long parts[LANES / sizeof(unsigned long long)];
     lanes found = {0};
 
     for (size_t i = 0; i < BLOCK; i += LANES) {
@@ -201,8 +211,7 @@ static bool block_may_name(const char *block) {
         found |= (lanes)((first == 's') & (second == 's') & (lanes_at(block + i + 3) == 'r'));
         found |= (lanes)((first == '_') & (second == 'l'));
     }
-    memcpy(parts, &found, sizeof(parts));
-    return (parts[0] | parts[1]) != 0;
+    return any_bit(found, 0xff);
 }
 
 static bool has_word(const char *start, const char *end, const char *word) {
@@ -317,12 +326,11 @@ static size_t ascii_blocks(const unsigned char *at, size_t left) {
     size_t length = 0;
 
     for (; left - length >= BLOCK; length += BLOCK) {
-        unsigned long long parts[BLOCK / sizeof(unsigned long long)], all = 0;
+        lanes all = {0};
 
-        memcpy(parts, at + length, sizeof(parts));
-        for (size_t i = 0; i < BLOCK / sizeof(*parts); i++)
-            all |= parts[i];
-        if (all & 0x8080808080808080u)
+        for (size_t i = 0; i < BLOCK; i += LANES)
+            all |= lanes_at(at + length + i);
+        if (any_bit(all, 0x80))
             break;
     }
     return length;
