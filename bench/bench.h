@@ -20,6 +20,7 @@ struct row {
     char name[32];       /* such as "hit/file/4K" */
     struct work floor;   /* the least that could do the same */
     struct work subject; /* what Cubby does */
+    bool lingers;        /* an operation leaves work behind that the next one waits for */
     enum goal_kind goal;
     double limit;      /* of the goal, in its unit */
     bool measured;     /* comparison is set */

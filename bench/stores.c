@@ -38,6 +38,7 @@ static void measure(struct bench *bench, const struct subject *subject, struct r
         row->floor = subject->operation == HIT ? floor.get : floor.put;
         row->subject =
             (struct work){subject->what, subject->operation == HIT ? store_get : store_put, &store};
+        row->lingers = subject->operation == PUT;
         row->goal = subject->goal;
         row->limit = subject->limit;
         bench_measure(bench, row);

@@ -59,7 +59,7 @@ for row in report["rows"]:
         assert not has_nvrtc and "NVRTC" in row["problem"], row
         assert row["name"].startswith(("key/", "process/hit")), row
         continue
-    assert row["runs"] == report["plan"]["runs"] == 3, row
+    assert report["plan"]["runs"] == 3 and row["runs"] == (1 if "put/" in row["name"] else 3), row
     for side in "floor", "subject":
         assert row[side]["what"] and row[side]["batch"] >= 1, row
         check_spread(row[side]["ns"])
