@@ -15,6 +15,7 @@
 
 #include "backends/file_account.h"
 #include "os/fd.h"
+#include "os/process.h"
 #include "os/time.h"
 #include "util/counters.h"
 #include "util/error.h"
@@ -97,7 +98,8 @@ static void random_name(char ret_name[33]) {
     unsigned char bytes[16];
 
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        uint64_t fallback[2] = {monotonic_ns(), (uint64_t)getpid()}; /* O_EXCL settles the rest */
+        uint64_t fallback[2] = {monotonic_ns(),
+                                (uint64_t)process_id()}; /* O_EXCL settles the rest */
 
         memcpy(bytes, fallback, sizeof(bytes));
     }
@@ -327,7 +329,7 @@ static int file_flush(struct cubby_backend *backend, struct cubby_error *error) 
     struct file_backend *file = file_of(backend);
     struct account pending = {0};
 
-    if (file->read_only || file->owner != getpid())
+    if (file->read_only || file->owner != process_id())
         return 0;
     pending.bytes = (uint64_t)atomic_exchange(&file->pending_bytes, 0);
     pending.counters.evictions = atomic_exchange(&file->evictions, 0);
@@ -378,7 +380,7 @@ int file_backend_open(const struct backend_params *params, struct cubby_backend 
     file->max_size = params->max_size;
     file->durable = params->durable;
     file->read_only = params->read_only;
-    file->owner = getpid();
+    file->owner = process_id();
     result = file->path ? file_root_open(file, error) : error_no_memory(error);
     if (result < 0) {
         free(file->path);

@@ -10,6 +10,7 @@
 
 #include "backends/file.h"
 #include "backends/file_account.h"
+#include "os/process.h"
 #include "os/time.h"
 #include "util/error.h"
 
@@ -157,8 +158,8 @@ void file_note_stored(struct file_backend *file, size_t size, const struct cubby
 
     if (file->max_size == 0)
         return;
-    if (file->owner != getpid()) {
-        file->owner = getpid();
+    if (file->owner != process_id()) {
+        file->owner = process_id();
         atomic_store(&file->pending_bytes, 0);
     }
     pending = atomic_fetch_add(&file->pending_bytes, (int64_t)size) + (int64_t)size;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/process.h"
 #include "os/time.h"
 #include "util/error.h"
 
@@ -386,7 +387,7 @@ static int sqlite_flush(struct cubby_backend *backend, struct cubby_error *error
     bool pending;
 
     pthread_mutex_lock(&sqlite->lock);
-    pending = sqlite->owner == getpid() && sqlite->touch_count > 0;
+    pending = sqlite->owner == process_id() && sqlite->touch_count > 0;
     pthread_mutex_unlock(&sqlite->lock);
     return pending || atomic_load(&sqlite->evictions) > 0 ? sqlite_count(backend, &NONE, error) : 0;
 }
@@ -546,7 +547,7 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
     sqlite->max_size = params->max_size;
     sqlite->durable = params->durable;
     sqlite->read_only = params->read_only;
-    sqlite->owner = getpid();
+    sqlite->owner = process_id();
     result =
         sqlite->path && sqlite->lock_path ? sqlite_prepare(sqlite, error) : error_no_memory(error);
     if (result == 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backends/sqlite.h"
+#include "os/process.h"
 #include "util/error.h"
 
 #define BUSY_MS 10000
@@ -125,9 +126,9 @@ int connection_take(struct sqlite_backend *sqlite, struct connection **ret_conne
     struct connection *connection;
 
     pthread_mutex_lock(&sqlite->lock);
-    if (sqlite->owner != getpid()) {
+    if (sqlite->owner != process_id()) {
         /* After a fork: SQLite forbids using or closing what the parent opened. */
-        sqlite->owner = getpid();
+        sqlite->owner = process_id();
         sqlite->idle = NULL;
         sqlite->touch_count = 0;
     }
@@ -149,7 +150,7 @@ void connection_give(struct sqlite_backend *sqlite, struct connection *connectio
 }
 
 void connection_close_all(struct sqlite_backend *sqlite) {
-    struct connection *connection = sqlite->owner == getpid() ? sqlite->idle : NULL;
+    struct connection *connection = sqlite->owner == process_id() ? sqlite->idle : NULL;
 
     sqlite->idle = NULL;
     while (connection) {

@@ -158,6 +158,20 @@ static int identify(const struct sqlite_backend *sqlite, sqlite3 *db, bool *ret_
     return 0;
 }
 
+/* Likewise, all of it at one moment: between two looks another process may make the tables. */
+static int identify_at_once(const struct sqlite_backend *sqlite, sqlite3 *db, bool *ret_empty,
+                            struct cubby_error *error) {
+    int code = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+    int result;
+
+    if (code != SQLITE_OK)
+        return sqlite_fail(sqlite, db, code, "open the store", error);
+    result = identify(sqlite, db, ret_empty, error);
+    if (!sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return result;
+}
+
 /* Makes the tables in one transaction; another process may be doing the same. */
 static int make_tables(const struct sqlite_backend *sqlite, sqlite3 *db,
                        struct cubby_error *error) {
@@ -188,7 +202,7 @@ static int prepare_database(const struct sqlite_backend *sqlite, struct cubby_er
     }
     result = connection_open_db(sqlite, &db, error);
     if (result == 0)
-        result = identify(sqlite, db, &empty, error);
+        result = identify_at_once(sqlite, db, &empty, error);
     if (result == 0 && sqlite->read_only && empty)
         result = error_set(error, CUBBY_ERR_INVALID, "%s is empty: there is nothing to read in it",
                            sqlite->path);

@@ -91,6 +91,10 @@ const char *cubby_object_log(const struct cubby_object *object) {
     return object->log ? object->log : object_text(object, META_LOG);
 }
 
+uint64_t object_compile_ns(const struct cubby_object *object) {
+    return meta_u64(object->view.meta, object->view.meta_size, META_COMPILE_NS);
+}
+
 void cubby_object_info(const struct cubby_object *object, struct cubby_object_info *ret_info) {
     const struct entry_view *view = &object->view;
 
@@ -100,7 +104,7 @@ void cubby_object_info(const struct cubby_object *object, struct cubby_object_in
         .source_name = object_text(object, META_SOURCE_NAME),
         .toolchain = object_text(object, META_TOOLCHAIN),
         .created_at = (int64_t)meta_u64(view->meta, view->meta_size, META_CREATED_AT),
-        .compile_ns = meta_u64(view->meta, view->meta_size, META_COMPILE_NS),
+        .compile_ns = object_compile_ns(object),
     };
 }
 

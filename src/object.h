@@ -18,6 +18,9 @@ int object_from_blob(struct cubby_blob *blob, enum cubby_entry_kind kind,
 /* The entry that an object lies in, borrowed. */
 struct cubby_blob *object_blob(const struct cubby_object *object);
 
+/* What compiling the object cost, in nanoseconds; 0 where unknown. */
+uint64_t object_compile_ns(const struct cubby_object *object);
+
 /*
  * Makes the log speak of the program that asked, where the object was compiled from the same text
  * under another name. The object is new and not shared yet. Returns 0 or NO_MEMORY.

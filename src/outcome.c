@@ -2,8 +2,10 @@
 #include "outcome.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cache/cache.h"
+#include "object.h"
 
 const char *cubby_outcome_name(enum cubby_outcome_kind kind) {
     static const char *const NAMES[] = {"hit", "compiled", "waited", "uncacheable", "error"};
@@ -11,10 +13,17 @@ const char *cubby_outcome_name(enum cubby_outcome_kind kind) {
     return (size_t)kind < sizeof(NAMES) / sizeof(*NAMES) ? NAMES[kind] : "unknown";
 }
 
+static void set_tier(struct cubby_outcome *outcome, const char *tier) {
+    size_t length = strnlen(tier, sizeof(outcome->tier) - 1);
+
+    memcpy(outcome->tier, tier, length);
+    outcome->tier[length] = '\0';
+}
+
 int outcome_look_up(struct cubby_cache *cache, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_object **ret_object,
                     struct cubby_outcome *outcome) {
-    struct cubby_object_info info;
+    uint64_t compile_ns;
     const char *tier;
     int result = cache_lookup(cache, kind, key, ret_object, &tier);
 
@@ -22,12 +31,14 @@ int outcome_look_up(struct cubby_cache *cache, enum cubby_entry_kind kind,
         cache_count(cache, EVENT_MISS, 1);
         return result;
     }
-    cubby_object_info(*ret_object, &info);
-    outcome->kind = CUBBY_OUTCOME_HIT;
-    outcome->compile_ns = info.compile_ns;
-    snprintf(outcome->tier, sizeof(outcome->tier), "%s", tier);
+    compile_ns = object_compile_ns(*ret_object);
     cache_count(cache, EVENT_HIT, 1);
-    cache_count(cache, EVENT_SAVED_NS, info.compile_ns);
+    cache_count(cache, EVENT_SAVED_NS, compile_ns);
+    if (outcome) {
+        outcome->kind = CUBBY_OUTCOME_HIT;
+        outcome->compile_ns = compile_ns;
+        set_tier(outcome, tier);
+    }
     return 0;
 }
 

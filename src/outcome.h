@@ -5,8 +5,8 @@
 
 #include <cubby/cubby.h>
 
-/* Looks an entry up and counts the hit or the miss; a hit fills the outcome.
- * Returns 0 with a new object, or NOT_FOUND. */
+/* Looks an entry up and counts the hit or the miss; a hit fills the outcome, which
+ * may be NULL. Returns 0 with a new object, or NOT_FOUND. */
 int outcome_look_up(struct cubby_cache *cache, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_object **ret_object,
                     struct cubby_outcome *outcome);

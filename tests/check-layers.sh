@@ -33,6 +33,7 @@ allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cac
 allow 'src/cubby.c' object.h outcome.h cache/cache.h compile/ entry/ key/ os/ util/
 allow 'src/cli/*.[ch]' cli/ key/locate.h os/ util/
 allow 'examples/c/*.[ch]' own_backend.h
+allow 'bench/*.[ch]' bench.h floor.h machine.h measure.h report.h scratch.h store.h os/time.h
 
 # A backend knows nothing of CUDA, and only one file reads the environment.
 if grep -nE 'nvrtc|cuda' backends/*.[ch]; then

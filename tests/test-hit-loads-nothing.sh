@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A hit opens no file of the compiler: strace sees only the look at its stamps.
+# A hit opens no file of the compiler: strace sees only the look at its stamps, and one line written.
 set -eu
 
 top=$(cd "${top_srcdir:-$(dirname "$0")/..}" && pwd)
@@ -16,10 +16,12 @@ strace -o probe true 2>/dev/null || { echo "strace cannot trace here"; exit 77; 
 for spec in file:f sqlite:s.db memory,file:m; do
     case $spec in *sqlite*) "$cubby" --cache $spec stats >/dev/null 2>&1 || continue ;; esac
     "$cubby" --cache $spec compile --arch sm_90 "$top/examples/kernels/saxpy.cu"
-    strace -f -e trace=open,openat,mmap -o trace "$cubby" --cache $spec compile --arch sm_90 "$top/examples/kernels/saxpy.cu"
+    strace -f -e trace=open,openat,mmap,write -o trace "$cubby" --cache $spec compile --arch sm_90 "$top/examples/kernels/saxpy.cu"
     if grep -E 'libnvrtc|libnvJitLink|libnvvm|libcuda' trace; then
         echo "$spec: a hit opened a compiler library"
         exit 1
     fi
+    # What it says is written at once, so that lines of several processes do not mix.
+    test "$(grep -c 'write(2,' trace)" = 1
     "$cubby" --cache $spec --json stats | grep -q '"hits":1,'
 done

@@ -7,6 +7,7 @@
 
 #include "cache/state.h"
 #include "object.h"
+#include "os/process.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -59,7 +60,7 @@ int cubby_cache_open_backends(struct cubby_backend *const *tiers, size_t count,
     if (count > 0)
         memcpy(cache->tiers, tiers, count * sizeof(*tiers));
     cache->tier_count = count;
-    cache->owner = getpid();
+    cache->owner = process_id();
     *ret_cache = cache;
     return 0;
 }
@@ -136,8 +137,8 @@ static int flush_counters(struct cubby_cache *cache, struct cubby_error *error) 
 
     /* A forked child starts with a copy of its parent's events, which the parent will write; so
      * the child's first flush only drops them. */
-    if (cache->owner != getpid()) {
-        cache->owner = getpid();
+    if (cache->owner != process_id()) {
+        cache->owner = process_id();
         return 0;
     }
     if (!tier || memcmp(&delta, &NONE, sizeof(delta)) == 0)
@@ -168,10 +169,12 @@ static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier,
                     enum cubby_entry_kind kind, const struct cubby_key *key,
                     struct cubby_object **ret_object) {
     bool verify = !(tier->ops->flags & CUBBY_BACKEND_IN_PROCESS);
-    struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_blob *blob = NULL;
-    int result = tier->ops->get(tier, kind, key, &blob, &error);
+    struct cubby_error error;
+    int result;
 
+    error_begin(&error);
+    result = tier->ops->get(tier, kind, key, &blob, &error);
     if (result == CUBBY_ERR_NOT_FOUND)
         return result;
     if (result == 0) {

@@ -131,6 +131,8 @@ int main(int argc, char **argv) {
     int status;
 
     setlocale(LC_CTYPE, "");
+    setvbuf(stderr, NULL, _IOLBF,
+            BUFSIZ); /* a line is one write, whole also beside other writers */
     argp_err_exit_status = STATUS_USAGE;
     argp_program_version_hook = print_version;
     argp_parse(&GLOBAL_ARGP, argc, argv, ARGP_IN_ORDER, NULL, &input);

@@ -4,6 +4,9 @@
 #include <endian.h>
 #include <string.h>
 #include <xxhash.h>
+#ifdef HAVE_XXH_DISPATCH
+#include <xxh_x86dispatch.h> /* makes XXH3_128bits choose by the processor: the sums are the same */
+#endif
 
 #include "util/error.h"
 

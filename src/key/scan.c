@@ -11,22 +11,64 @@ struct text {
     const char *end;
 };
 
+/* ---- Blocks -------------------------------------------------------------------- */
+
+#define BLOCK 64
+#define LANES 16
+
+typedef unsigned char lanes __attribute__((vector_size(LANES)));
+
+static lanes lanes_at(const void *at) {
+    lanes value;
+
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+/* True if any of these bits is set in any byte. */
+static bool any_bit(lanes value, unsigned char bits) {
+    unsigned long long parts[LANES / sizeof(unsigned long long)];
+
+    value &= bits;
+    memcpy(parts, &value, sizeof(parts));
+    return (parts[0] | parts[1]) != 0;
+}
+
+/* ---- Finding ------------------------------------------------------------------ */
+
+/* The next place of a word whose first byte is rare in sources, or NULL: the C library's search for
+ * one byte is several times as fast as that for a word. */
+static const char *find_rare(const char *at, const char *end, const char *word) {
+    size_t length = strlen(word);
+
+    while ((at = memchr(at, word[0], (size_t)(end - at)))) {
+        if ((size_t)(end - at) >= length && memcmp(at, word, length) == 0)
+            return at;
+        at++;
+    }
+    return NULL;
+}
+
 /* ---- Splicing ---------------------------------------------------------------- */
+
+static bool is_splice(const char *after, const char *end) {
+    while (after < end && *after != '\n' && isspace((unsigned char)*after))
+        after++;
+    return after < end && *after == '\n';
+}
 
 /* True if a backslash and a line end follow each other anywhere, also as a trigraph. */
 static bool has_splice(struct text text) {
-    const char *at = text.start;
+    static const char *const BACKSLASHES[] = {"\\", "?\?/"};
 
-    while ((at = memchr(at, '\n', (size_t)(text.end - at)))) {
-        const char *before = at;
+    for (size_t i = 0; i < 2; i++) {
+        const char *at = text.start;
 
-        while (before > text.start &&
-               (before[-1] == '\r' || before[-1] == ' ' || before[-1] == '\t' ||
-                before[-1] == '\f' || before[-1] == '\v'))
-            before--;
-        if (before > text.start && (before[-1] == '\\' || before[-1] == '/'))
-            return true;
-        at++;
+        while ((at = find_rare(at, text.end, BACKSLASHES[i]))) {
+            at += strlen(BACKSLASHES[i]);
+            if (is_splice(at, text.end))
+                return true;
+        }
     }
     return false;
 }
@@ -148,28 +190,82 @@ static void scan_directive(const char *at, const char *end, scan_include visit, 
 
 static void scan_introducer(struct text text, const char *introducer, scan_include visit,
                             void *context) {
-    size_t length = strlen(introducer);
     const char *at = text.start;
 
-    while ((at = memmem(at, (size_t)(text.end - at), introducer, length))) {
-        at += length;
+    while ((at = find_rare(at, text.end, introducer))) {
+        at += strlen(introducer);
         scan_directive(at, text.end, visit, context);
     }
 }
 
 /* ---- Words ---------------------------------------------------------------------- */
 
-static bool has_word(struct text text, const char *word) {
-    return memmem(text.start, (size_t)(text.end - text.start), word, strlen(word)) != NULL;
+/* True if "assert" or "source_location" may begin in this block or up to 9 bytes before it: it has
+ * "ss", any byte, "r", or it has "_l". Up to 3 bytes behind the block are read. */
+static bool block_may_name(const char *block) {
+    lanes found = {0};
+
+    for (size_t i = 0; i < BLOCK; i += LANES) {
+        lanes first = lanes_at(block + i), second = lanes_at(block + i + 1);
+
+        found |= (lanes)((first == 's') & (second == 's') & (lanes_at(block + i + 3) == 'r'));
+        found |= (lanes)((first == '_') & (second == 'l'));
+    }
+    return any_bit(found, 0xff);
+}
+
+static bool has_word(const char *start, const char *end, const char *word) {
+    return memmem(start, (size_t)(end - start), word, strlen(word)) != NULL;
+}
+
+static bool names_itself(const char *start, const char *end) {
+    return has_word(start, end, "assert") || has_word(start, end, "source_location");
+}
+
+/* True if the text has one of the two words that lack a rare byte: block by block, and only where
+ * a block may have one of them, word by word, with room for a word that crosses its ends. */
+static bool has_common_word(struct text text) {
+    const char *at = text.start;
+
+    for (; text.end - at >= BLOCK + LANES; at += BLOCK) {
+        const char *start = at - text.start < LANES ? text.start : at - LANES;
+
+        if (block_may_name(at) && names_itself(start, at + BLOCK + LANES))
+            return true;
+    }
+    return names_itself(at - text.start < LANES ? text.start : at - LANES, text.end);
+}
+
+/* What was seen of the words that end in E and, but for FILE, two underscores. */
+struct macros {
+    bool file, date, time;
+};
+
+static struct macros find_macros(struct text text) {
+    struct macros seen = {false, false, false};
+    const char *at = text.start;
+
+    for (; (at = memchr(at, 'E', (size_t)(text.end - at))); at++) {
+        bool marked = text.end - at >= 3 && memcmp(at + 1, "__", 2) == 0;
+        size_t before = (size_t)(at - text.start);
+
+        if (before >= 3 && memcmp(at - 3, "FIL", 3) == 0)
+            seen.file = true;
+        else if (marked && before >= 5 && memcmp(at - 5, "__DAT", 5) == 0)
+            seen.date = true;
+        else if (marked && before >= 5 && memcmp(at - 5, "__TIM", 5) == 0)
+            seen.time = true;
+    }
+    return seen;
 }
 
 static void scan_words(struct text text, struct scan *ret_scan) {
+    struct macros seen = find_macros(text);
+
     /* Pasting tokens can make __FILE__ out of pieces; nothing else can. */
-    ret_scan->uses_name = has_word(text, "FILE") || has_word(text, "source_location") ||
-                          has_word(text, "assert") || has_word(text, "##");
-    ret_scan->volatile_macro = has_word(text, "__DATE__")   ? "__DATE__"
-                               : has_word(text, "__TIME__") ? "__TIME__"
-                                                            : NULL;
+    ret_scan->uses_name =
+        seen.file || find_rare(text.start, text.end, "##") || has_common_word(text);
+    ret_scan->volatile_macro = seen.date ? "__DATE__" : seen.time ? "__TIME__" : NULL;
 }
 
 void scan_text(const char *text, size_t size, struct scan *ret_scan, scan_include visit,
@@ -225,9 +321,24 @@ static size_t utf8_sequence(const unsigned char *at, size_t left) {
     return length;
 }
 
+/* Length of the run of ASCII at the position, in whole blocks. */
+static size_t ascii_blocks(const unsigned char *at, size_t left) {
+    size_t length = 0;
+
+    for (; left - length >= BLOCK; length += BLOCK) {
+        lanes all = {0};
+
+        for (size_t i = 0; i < BLOCK; i += LANES)
+            all |= lanes_at(at + length + i);
+        if (any_bit(all, 0x80))
+            break;
+    }
+    return length;
+}
+
 bool scan_utf8(const char *text, size_t size, size_t *ret_offset) {
     const unsigned char *bytes = (const unsigned char *)text;
-    size_t at = 0;
+    size_t at = ascii_blocks(bytes, size);
 
     while (at < size) {
         size_t length = utf8_sequence(bytes + at, size - at);
@@ -237,6 +348,8 @@ bool scan_utf8(const char *text, size_t size, size_t *ret_offset) {
             return false;
         }
         at += length;
+        if (length > 1)
+            at += ascii_blocks(bytes + at, size - at);
     }
     return true;
 }
