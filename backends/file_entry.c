@@ -43,13 +43,19 @@ static int open_in_steps(int folder, const char *path, int flags) {
 }
 
 int file_entry_open(int folder, const char *path) {
+    static _Atomic bool unknown; /* to this kernel */
     /* A FIFO in the place of an entry must not make us wait for its writer. */
     const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     struct open_how how = {.flags = (uint64_t)flags, .resolve = RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
+    long fd;
 
+    if (atomic_load_explicit(&unknown, memory_order_relaxed))
+        return open_in_steps(folder, path, flags);
+    fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
     if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) /* EPERM: a sandbox that knows no openat2 */
         return (int)fd;
+    if (errno == ENOSYS)
+        atomic_store_explicit(&unknown, true, memory_order_relaxed);
     return open_in_steps(folder, path, flags);
 }
 
