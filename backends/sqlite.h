@@ -103,6 +103,10 @@ void users_rejoin(struct sqlite_backend *sqlite);
 void users_suspect(const struct sqlite_backend *sqlite, bool suspect);
 bool users_suspected(const struct sqlite_backend *sqlite);
 
+/* sqlite_locks.c: one at a time makes a database. */
+int makers_enter(const struct sqlite_backend *sqlite, struct cubby_error *error);
+void makers_leave(const struct sqlite_backend *sqlite);
+
 /* sqlite_locks.c: while a writer is within, no checkpoint runs. Returns 0, or -1 with errno. */
 int writers_enter(const struct connection *connection);
 void writers_leave(const struct connection *connection);

@@ -96,6 +96,18 @@ bool users_suspected(const struct sqlite_backend *sqlite) {
     return sqlite->users >= 0 && lseek(sqlite->users, 0, SEEK_END) > 0;
 }
 
+int makers_enter(const struct sqlite_backend *sqlite, struct cubby_error *error) {
+    if (lock_within(sqlite->users, FLOCK, LOCK_EX, BUSY_MS) == 0)
+        return 0;
+    if (errno == EAGAIN)
+        return sqlite_fail(sqlite, NULL, SQLITE_BUSY, "make the store", error);
+    return error_set_errno(error, errno, "cannot lock %s", sqlite->lock_path);
+}
+
+void makers_leave(const struct sqlite_backend *sqlite) {
+    flock(sqlite->users, LOCK_UN);
+}
+
 /* ---- Writers and checkpoints ---------------------------------------------------------------- */
 
 int writers_enter(const struct connection *connection) {

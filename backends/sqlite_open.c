@@ -168,14 +168,28 @@ static int create_schema(const struct sqlite_backend *sqlite, sqlite3 *db,
 static int identify(const struct sqlite_backend *sqlite, sqlite3 *db, bool *ret_empty,
                     struct cubby_error *error) {
     sqlite3_int64 application = 0, version = 0, tables = 0;
-    int code = pragma_number(db, "PRAGMA application_id", &application);
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    bool alone = sqlite3_get_autocommit(db);
+    int code = SQLITE_OK;
 
+    /* All from one state: another process may be making the tables just now. */
+    if (alone)
+        code = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = pragma_number(db, "PRAGMA application_id", &application);
     if (code == SQLITE_OK)
         code = pragma_number(db, "PRAGMA user_version", &version);
     if (code == SQLITE_OK)
         code = pragma_number(db, "SELECT count(*) FROM sqlite_master", &tables);
     if (code != SQLITE_OK)
-        return sqlite_fail(sqlite, db, code, "open the store", error);
+        sqlite_fail(sqlite, db, code, "open the store", &problem);
+    if (alone && !sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    if (problem.code < 0) {
+        code = problem.code;
+        error_move(error, &problem);
+        return code;
+    }
     *ret_empty = tables == 0 && application == 0;
     if (*ret_empty)
         return 0;
@@ -230,7 +244,25 @@ static int check_suspect(const struct sqlite_backend *sqlite, sqlite3 *db,
     return result;
 }
 
-static int prepare_database(const struct sqlite_backend *sqlite, struct cubby_error *error) {
+/* Makers wait for each other: two who change the journal's mode at once are told BUSY at once. */
+static int begin_database(struct sqlite_backend *sqlite, sqlite3 *db, struct cubby_error *error) {
+    bool empty = false;
+    int result = makers_enter(sqlite, error);
+
+    if (result < 0)
+        return result;
+    result = identify(sqlite, db, &empty, error);
+    if (result == 0 && empty) {
+        sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
+        result = enter_wal_mode(sqlite, db, error);
+        if (result == 0)
+            result = make_tables(sqlite, db, error);
+    }
+    makers_leave(sqlite);
+    return result;
+}
+
+static int prepare_database(struct sqlite_backend *sqlite, struct cubby_error *error) {
     bool empty = false;
     sqlite3 *db = NULL;
     int result;
@@ -248,12 +280,8 @@ static int prepare_database(const struct sqlite_backend *sqlite, struct cubby_er
     if (result == 0 && sqlite->read_only && empty)
         result = error_set(error, CUBBY_ERR_INVALID, "%s is empty: there is nothing to read in it",
                            sqlite->path);
-    if (result == 0 && empty) {
-        sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
-        result = enter_wal_mode(sqlite, db, error);
-        if (result == 0)
-            result = make_tables(sqlite, db, error);
-    }
+    if (result == 0 && empty)
+        result = begin_database(sqlite, db, error);
     sqlite3_close(db);
     return result;
 }

@@ -151,7 +151,7 @@ char *small_disk_new(unsigned kib) {
 
     ck_assert_ptr_nonnull(folder);
     snprintf(options, sizeof(options), "mode=700,size=%uk", kib);
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("tmpfs", folder, "tmpfs", 0, options) < 0) {
         fprintf(stderr, "small disk: skipped, mounting is not permitted: %s\n", strerror(errno));
         free(folder);

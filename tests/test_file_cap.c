@@ -262,10 +262,11 @@ END_TEST
 #define WORKERS_CAP 51200u
 #define WORKERS_SIZE 150u /* below the step of that cap */
 
-static void put_and_die(void *context) {
-    struct cubby_backend *file = open_file(context, WORKERS_CAP);
+static struct cubby_backend *left_open;
 
-    store_put(file, (unsigned)getpid(), 1, WORKERS_SIZE); /* and ends without closing */
+static void put_and_die(void *context) {
+    left_open = open_file(context, WORKERS_CAP);
+    store_put(left_open, (unsigned)getpid(), 1, WORKERS_SIZE); /* and ends without closing */
 }
 
 START_TEST(test_writers_that_never_close) {
@@ -318,12 +319,15 @@ END_TEST
 
 static void hold_evictor_lock(void *context) {
     const struct timespec while_ = {0, 300000000};
-    char *path = path_in(context, "tmp/evict.lock");
-    int lock = open(path, O_RDWR | O_CREAT, 0600);
+    char *path = path_in(context, "tmp/evict.lock"), *held = path_in(context, "held");
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     ck_assert_int_eq(flock(lock, LOCK_EX), 0);
-    write_file(path_in(context, "held"), "", 0);
+    write_file(held, "", 0);
     nanosleep(&while_, NULL);
+    close(lock);
+    free(held);
+    free(path);
 }
 
 /* Who asks for a trim gets one, also when an evictor is at work just then. */
@@ -397,10 +401,10 @@ static void take_part(void *context) {
     const struct crowd *crowd = context;
     struct cubby_backend *file = open_file(crowd->store, CROWD_CAP);
     uint64_t end = monotonic_ns() + CROWD_NS;
-    unsigned round = crowd->seed * 7919;
+    uint32_t state = crowd->seed;
 
-    for (; monotonic_ns() < end; round++) {
-        unsigned number = round * 31 % CROWD_KEYS;
+    for (unsigned round = crowd->seed; monotonic_ns() < end; round++) {
+        unsigned number = (state = state * 1664525 + 1013904223) / 65536 % CROWD_KEYS;
         struct cubby_key key = key_of(number);
         struct cubby_blob *blob;
 
