@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "backends/file_account.h"
@@ -21,7 +20,6 @@
 #include "util/error.h"
 
 #define TOUCH_SECONDS 60 /* recency is noted at most so often */
-#define TRIES 3
 
 static struct file_backend *file_of(struct cubby_backend *backend) {
     return (struct file_backend *)backend;
@@ -78,12 +76,13 @@ static int file_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
     if (file->kinds[kind] < 0)
         return CUBBY_ERR_NOT_FOUND;
     file_entry_path(key, path);
-    fd = openat(file->kinds[kind], path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    fd = file_entry_open(file->kinds[kind], path);
     if (fd < 0 && (errno == ENOENT || errno == ESTALE))
         return CUBBY_ERR_NOT_FOUND;
-    if (fd < 0 && errno == ELOOP)
+    if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
         return error_set(error, CUBBY_ERR_CORRUPT,
-                         "an entry of the store %s is a symbolic link, which is not followed",
+                         "an entry of the store %s lies behind a symbolic link, which is not "
+                         "followed, or behind something that is no folder",
                          file->path);
     if (fd < 0)
         return fail(file, "read from", error);
@@ -94,96 +93,25 @@ static int file_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
 
 /* ---- Writing ----------------------------------------------------------------------------- */
 
-static void random_name(char ret_name[33]) {
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        uint64_t fallback[2] = {monotonic_ns(),
-                                (uint64_t)process_id()}; /* O_EXCL settles the rest */
-
-        memcpy(bytes, fallback, sizeof(bytes));
-    }
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(ret_name + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static int write_temporary(const struct file_backend *file, const struct cubby_blob *blob,
-                           char ret_name[33]) {
-    int fd, result;
-
-    random_name(ret_name);
-    fd = openat(file->tmp, ret_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -1;
-    result = fd_write_full(fd, cubby_blob_data(blob), cubby_blob_size(blob));
-    if (result == 0 && file->durable)
-        result = fdatasync(fd);
-    if (close(fd) < 0)
-        result = -1;
-    if (result < 0) {
-        int saved = errno;
-
-        unlinkat(file->tmp, ret_name, 0);
-        errno = saved;
-    }
-    return result;
-}
-
-/* Gives the temporary its name; the fan-out folder is made at its first use. */
-static int rename_into_place(const struct file_backend *file, int folder, const char *temporary,
-                             const char *path) {
-    char fan_out[3] = {path[0], path[1], '\0'};
-
-    for (int i = 0; i < TRIES; i++) {
-        if (renameat(file->tmp, temporary, folder, path) == 0)
-            return 0;
-        /* Nothing there: the folder was never made, or a cleaner removed it just now. */
-        if (errno != ENOENT || (mkdirat(folder, fan_out, 0700) < 0 && errno != EEXIST))
-            return -1;
-    }
-    return -1;
-}
-
-static void sync_folder(int folder, const char *path) {
-    char fan_out[3] = {path[0], path[1], '\0'};
-    int fd = openat(folder, fan_out, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
-
-static int store_blob(struct file_backend *file, enum cubby_entry_kind kind,
-                      const struct cubby_key *key, struct cubby_blob *blob) {
-    char path[FILE_PATH_SIZE], temporary[33];
-    int saved;
-
-    file_entry_path(key, path);
-    if (write_temporary(file, blob, temporary) < 0)
-        return -1;
-    if (rename_into_place(file, file->kinds[kind], temporary, path) == 0) {
-        if (file->durable)
-            sync_folder(file->kinds[kind], path);
-        return 0;
-    }
-    saved = errno;
-    unlinkat(file->tmp, temporary, 0);
-    errno = saved;
-    return -1;
-}
-
 static int file_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_blob *blob,
                     struct cubby_error *error) {
     struct file_backend *file = file_of(backend);
     size_t size = cubby_blob_size(blob);
+    char path[FILE_PATH_SIZE];
 
     if (file->read_only)
         return refuse_read_only(file, error);
-    if (file->max_size > 0 && size > file->max_size)
-        return 0; /* it would push out everything else and still not fit */
-    if (store_blob(file, kind, key, blob) < 0)
+    file_entry_path(key, path);
+    if (file->max_size > 0 && size > file->max_size) {
+        /* It would push out everything else and still not fit; but what it was to replace is out
+         * of date. */
+        file_entry_unlink(file->kinds[kind], path);
+        return 0;
+    }
+    if (!atomic_exchange(&file->swept, true))
+        file_sweep(file);
+    if (file_entry_write(file, file->kinds[kind], path, blob) < 0)
         return fail(file, "write to", error);
     file_note_stored(file, size, key);
     return 0;
@@ -197,9 +125,9 @@ static int file_remove(struct cubby_backend *backend, enum cubby_entry_kind kind
     if (file->read_only)
         return refuse_read_only(file, error);
     file_entry_path(key, path);
-    if (unlinkat(file->kinds[kind], path, 0) == 0)
+    if (file_entry_unlink(file->kinds[kind], path) == 0)
         return 0;
-    if (errno == ENOENT || errno == ESTALE)
+    if (errno == ENOENT || errno == ESTALE || errno == ELOOP || errno == ENOTDIR)
         return error_set(error, CUBBY_ERR_NOT_FOUND, "the store %s holds no such entry",
                          file->path);
     return fail(file, "remove from", error);
@@ -264,6 +192,7 @@ static int remove_one(int folder, const char *name, const struct file_entry *ent
 static void forget_total(struct account *account, const void *context) {
     (void)context;
     account->bytes = 0;
+    account->walked_at = wall_seconds();
 }
 
 static int file_clear(struct cubby_backend *backend, struct cubby_error *error) {
@@ -273,6 +202,7 @@ static int file_clear(struct cubby_backend *backend, struct cubby_error *error) 
     if (file->read_only)
         return refuse_read_only(file, error);
     file_sweep(file);
+    atomic_store(&file->pending_bytes, 0);
     file_walk(file, remove_one, &failed);
     account_change(file->root, forget_total, NULL, NULL);
     errno = failed;
@@ -283,7 +213,8 @@ static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limi
                      struct cubby_error *error) {
     struct file_backend *file = file_of(backend);
 
-    return file->read_only ? refuse_read_only(file, error) : file_evict(file, limits, NULL, error);
+    return file->read_only ? refuse_read_only(file, error)
+                           : file_evict(file, limits, NULL, true, error);
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------
@@ -329,9 +260,10 @@ static int file_flush(struct cubby_backend *backend, struct cubby_error *error) 
     struct file_backend *file = file_of(backend);
     struct account pending = {0};
 
-    if (file->read_only || file->owner != process_id())
+    if (file->read_only)
         return 0;
-    pending.bytes = (uint64_t)atomic_exchange(&file->pending_bytes, 0);
+    file_own_pending(file);
+    pending.bytes = atomic_exchange(&file->pending_bytes, 0);
     pending.counters.evictions = atomic_exchange(&file->evictions, 0);
     if (pending.bytes == 0 && pending.counters.evictions == 0)
         return 0;
@@ -380,7 +312,7 @@ int file_backend_open(const struct backend_params *params, struct cubby_backend 
     file->max_size = params->max_size;
     file->durable = params->durable;
     file->read_only = params->read_only;
-    file->owner = process_id();
+    atomic_store(&file->owner, process_id());
     result = file->path ? file_root_open(file, error) : error_no_memory(error);
     if (result < 0) {
         free(file->path);

@@ -30,9 +30,11 @@ struct file_backend {
     uint64_t max_size;
     bool durable;
     bool read_only;
-    _Atomic int64_t pending_bytes; /* stored since the shared total was last told */
-    _Atomic uint64_t evictions;    /* likewise */
-    pid_t owner;                   /* whose these are: a forked child starts from none */
+    _Atomic bool swept;             /* stale temporaries were looked for */
+    _Atomic uint64_t pending_bytes; /* stored since the shared total was last told */
+    _Atomic uint64_t evictions;     /* likewise */
+    _Atomic uint64_t told_at;       /* when it was, on the monotonic clock; 0: never */
+    _Atomic pid_t owner;            /* whose these are: a forked child starts from none */
 };
 
 /* file_root.c: opens, makes and checks the folders; descriptors are set on success. */
@@ -59,14 +61,26 @@ int file_walk(const struct file_backend *file, file_visitor visit, void *context
 #define FILE_PATH_SIZE (3 + FILE_NAME_LENGTH + 1)
 void file_entry_path(const struct cubby_key *key, char ret_path[FILE_PATH_SIZE]);
 
+/* file_entry.c: the file of one entry, by the descriptor of its kind's folder and its path below.
+ * No link is followed: ELOOP or ENOTDIR where one is in the way, which a write replaces.
+ * Each returns -1 with errno on failure. */
+int file_entry_open(int folder, const char *path);
+int file_entry_write(const struct file_backend *file, int folder, const char *path,
+                     const struct cubby_blob *blob);
+int file_entry_unlink(int folder, const char *path);
+
 /* file_evict.c: removes the least recently used entries but keep (may be NULL) until at most
  * max_size bytes stay (0: no bound) and none was last used before used_before (0: no bound).
- * Stores the total that it found. */
+ * Stores the total that it found. While another process does the same it waits for its turn, or
+ * without wait leaves the work to that one. */
 int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, struct cubby_error *error);
+               const struct cubby_key *keep, bool wait, struct cubby_error *error);
 
 /* file_evict.c: tells the shared total what was stored, and evicts where the cap is passed. */
 void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key);
+
+/* file_evict.c: after a fork, forgets what the parent will tell. */
+void file_own_pending(struct file_backend *file);
 
 /* file_evict.c: removes temporaries that no one can still be writing. */
 void file_sweep(const struct file_backend *file);

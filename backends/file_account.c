@@ -10,7 +10,7 @@
 
 #define NAME "counters"
 
-static const char MAGIC[8] = "cubbycn1";
+static const char MAGIC[8] = "cubbycn2";
 
 /* The file, in the machine's own byte order: it is shared by processes, not by machines of
  * different kinds, and another order fails the checksum. */
@@ -33,15 +33,26 @@ static void read_stored(int fd, struct account *ret_account) {
         *ret_account = stored.account;
 }
 
+/* Closing alone would not do: a child that was forked meanwhile holds the descriptor too, and with
+ * it the lock for as long as it lives. */
+static void unlock(int fd) {
+    int saved = errno;
+
+    flock(fd, LOCK_UN);
+    errno = saved;
+}
+
 void account_read(int root, struct account *ret_account) {
     int fd = openat(root, NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     memset(ret_account, 0, sizeof(*ret_account));
     if (fd < 0)
         return;
-    if (flock(fd, LOCK_SH) == 0)
+    if (flock(fd, LOCK_SH) == 0) {
         read_stored(fd, ret_account);
-    close(fd); /* unlocks */
+        unlock(fd);
+    }
+    close(fd);
 }
 
 int account_change(int root, void (*change)(struct account *account, const void *context),
@@ -63,6 +74,7 @@ int account_change(int root, void (*change)(struct account *account, const void 
             result = -1;
         if (ret_account)
             *ret_account = stored.account;
+        unlock(fd);
     }
     close(fd);
     return result;

@@ -12,6 +12,7 @@
 struct account {
     struct cubby_counters counters;
     uint64_t bytes;
+    int64_t walked_at; /* when bytes was last summed up, seconds since the epoch; 0: never */
 };
 
 /* Reads the account; all zero where there is none. */

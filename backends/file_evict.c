@@ -16,10 +16,14 @@
 
 #define LOCK_NAME "evict.lock"
 #define STALE_SECONDS 3600
-#define LOW_WATER_PERCENT 90
 
-/* The total is told in steps, so that a put seldom takes the lock on the counters. */
+/* The total is told in steps, so that a burst of puts seldom takes the lock on the counters; and
+ * soon, as a process that is killed, or ends without closing, tells no more. */
 #define TELL_BYTES (4 << 20)
+#define TELL_NS 100000000u
+
+/* What killed processes did not tell adds up: so often the entries themselves are summed. */
+#define WALK_SECONDS 86400
 
 /* ---- Temporaries ------------------------------------------------------------------------ */
 
@@ -86,7 +90,7 @@ static bool remove_entry(struct file_backend *file, const struct file_entry *ent
     char path[FILE_PATH_SIZE];
 
     file_entry_path(&entry->key, path);
-    return unlinkat(file->kinds[entry->kind], path, 0) == 0 || errno == ENOENT;
+    return file_entry_unlink(file->kinds[entry->kind], path) == 0 || errno == ENOENT;
 }
 
 static void remove_oldest(struct file_backend *file, struct census *census,
@@ -108,65 +112,106 @@ static void remove_oldest(struct file_backend *file, struct census *census,
 
 /* ---- The shared total ------------------------------------------------------------------------ */
 
-static void set_total(struct account *account, const void *context) {
-    const struct account *found = context;
+/* What a walk found. */
+struct finding {
+    struct account account;
+    uint64_t bytes_before; /* the total when the walk began */
+};
 
-    account->bytes = found->bytes;
-    account->counters.evictions += found->counters.evictions;
+static void set_total(struct account *account, const void *context) {
+    const struct finding *finding = context;
+    uint64_t before = finding->bytes_before;
+
+    /* What others told meanwhile may be among what was found: better too much than too little. */
+    account->bytes =
+        finding->account.bytes + (account->bytes > before ? account->bytes - before : 0);
+    account->counters.evictions += finding->account.counters.evictions;
+    account->walked_at = wall_seconds();
 }
 
 static void add_total(struct account *account, const void *context) {
-    int64_t added = *(const int64_t *)context;
-
-    account->bytes =
-        added < 0 && account->bytes < (uint64_t)-added ? 0 : account->bytes + (uint64_t)added;
+    account->bytes += *(const uint64_t *)context;
 }
 
-int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, struct cubby_error *error) {
-    int lock = openat(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+void file_own_pending(struct file_backend *file) {
+    pid_t owner = atomic_load(&file->owner), me = process_id();
+
+    if (owner == me || !atomic_compare_exchange_strong(&file->owner, &owner, me))
+        return;
+    atomic_store(&file->pending_bytes, 0);
+    atomic_store(&file->evictions, 0);
+    atomic_store(&file->told_at, 0);
+}
+
+/* Its lock held: finds all, removes what is too much, and sets the total right. */
+static int evict_locked(struct file_backend *file, const struct cubby_trim_limits *limits,
+                        const struct cubby_key *keep, struct cubby_error *error) {
+    struct finding finding = {0};
     struct census census = {0};
-    struct account found = {0};
+    struct account before;
     int result = 0;
 
-    if (lock < 0)
-        return error_set_errno(error, errno, "cannot lock the store %s", file->path);
-    if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
-        close(lock); /* someone else is at it: two would remove twice as much */
-        return 0;
-    }
+    account_read(file->root, &before);
+    finding.bytes_before = before.bytes;
+    atomic_store(&file->pending_bytes, 0); /* the walk finds these */
     file_sweep(file);
     if (file_walk(file, add_entry, &census) < 0) {
         result = error_no_memory(error);
     } else {
         remove_oldest(file, &census, limits, keep);
-        found.bytes = census.bytes; /* what was really found heals the running total */
-        found.counters.evictions = atomic_exchange(&file->evictions, 0);
-        atomic_store(&file->pending_bytes, 0);
-        account_change(file->root, set_total, &found, NULL);
+        finding.account.bytes = census.bytes;
+        finding.account.counters.evictions = atomic_exchange(&file->evictions, 0);
+        account_change(file->root, set_total, &finding, NULL);
     }
     free(census.entries);
+    return result;
+}
+
+int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
+               const struct cubby_key *keep, bool wait, struct cubby_error *error) {
+    int lock = openat(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int result;
+
+    if (lock < 0)
+        return error_set_errno(error, errno, "cannot lock the store %s", file->path);
+    while ((result = flock(lock, LOCK_EX | (wait ? 0 : LOCK_NB))) < 0 && errno == EINTR)
+        ;
+    if (result < 0) {
+        close(lock); /* someone else is at it: two would remove twice as much */
+        return wait ? error_set_errno(error, errno, "cannot lock the store %s", file->path) : 0;
+    }
+    file_own_pending(file);
+    result = evict_locked(file, limits, keep, error);
+    flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
     close(lock);
     return result;
 }
 
-void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key) {
-    int64_t step = file->max_size / 256 < TELL_BYTES ? (int64_t)(file->max_size / 256) : TELL_BYTES;
-    struct cubby_trim_limits limits = {.max_size = file->max_size / 100 * LOW_WATER_PERCENT};
-    struct account account;
-    int64_t pending;
+/* ---- After a put ------------------------------------------------------------------------------
+ */
 
-    if (file->max_size == 0)
+/* True if the total is above the cap, or is not to be relied on. */
+static bool needs_walk(const struct file_backend *file, const struct account *account) {
+    int64_t age = wall_seconds() - account->walked_at;
+
+    return account->bytes > file->max_size || age > WALK_SECONDS || age < -WALK_SECONDS;
+}
+
+void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key) {
+    struct cubby_trim_limits limits = {.max_size = file->max_size - file->max_size / 10};
+    uint64_t step = file->max_size / 256, now = monotonic_ns(), pending;
+    struct account account;
+
+    if (file->max_size == 0 || step > TELL_BYTES)
+        step = TELL_BYTES;
+    file_own_pending(file);
+    pending = atomic_fetch_add(&file->pending_bytes, size) + size;
+    if (pending < step && now - atomic_load(&file->told_at) < TELL_NS)
         return;
-    if (file->owner != process_id()) {
-        file->owner = process_id();
-        atomic_store(&file->pending_bytes, 0);
-    }
-    pending = atomic_fetch_add(&file->pending_bytes, (int64_t)size) + (int64_t)size;
-    if (pending < step)
-        return;
+    atomic_store(&file->told_at, now);
     pending = atomic_exchange(&file->pending_bytes, 0);
-    if (account_change(file->root, add_total, &pending, &account) == 0 &&
-        account.bytes > file->max_size)
-        file_evict(file, &limits, key, NULL);
+    if (account_change(file->root, add_total, &pending, &account) < 0)
+        atomic_fetch_add(&file->pending_bytes, pending); /* for a later put to tell */
+    else if (file->max_size > 0 && needs_walk(file, &account))
+        file_evict(file, &limits, key, false, NULL);
 }

@@ -124,13 +124,13 @@ static void count_eviction(struct memory_backend *memory) {
 
 /* Drops the oldest item of a shard unless it is the one to keep; false where there is no other. */
 static bool evict_from(struct memory_backend *memory, struct shard *shard,
-                       const struct cubby_blob *keep) {
+                       enum cubby_entry_kind keep_kind, const struct cubby_key *keep) {
     struct cubby_blob *blob = NULL;
     struct item *victim;
 
     pthread_mutex_lock(&shard->lock);
     victim = shard->oldest;
-    if (victim && victim->blob == keep)
+    if (victim && victim->kind == keep_kind && memcmp(&victim->key, keep, sizeof(*keep)) == 0)
         victim = victim->newer;
     if (victim)
         blob = take_out(memory, shard, find(shard, victim->kind, &victim->key));
@@ -144,13 +144,14 @@ static bool evict_from(struct memory_backend *memory, struct shard *shard,
 
 /* Takes from the shards in turn, which is close to the order of use, as keys are spread evenly. */
 static void evict_down_to(struct memory_backend *memory, uint64_t size,
-                          const struct cubby_blob *keep) {
+                          enum cubby_entry_kind keep_kind, const struct cubby_key *keep) {
     unsigned empty = 0;
 
     while (atomic_load_explicit(&memory->bytes, memory_order_relaxed) > size && empty < SHARDS) {
         unsigned next = atomic_fetch_add_explicit(&memory->next_victim, 1, memory_order_relaxed);
+        struct shard *shard = &memory->shards[next % SHARDS];
 
-        empty = evict_from(memory, &memory->shards[next % SHARDS], keep) ? 0 : empty + 1;
+        empty = evict_from(memory, shard, keep_kind, keep) ? 0 : empty + 1;
     }
 }
 
@@ -161,12 +162,14 @@ static int memory_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
                       struct cubby_error *error) {
     struct memory_backend *memory = (struct memory_backend *)backend;
     struct shard *shard = shard_of(memory, key);
+    int64_t now = wall_seconds();
     struct item *item;
 
     (void)error;
     pthread_mutex_lock(&shard->lock);
     item = *find(shard, kind, key);
     if (item) {
+        item->used_at = now;
         *ret_blob = cubby_blob_ref(item->blob);
         if (item != shard->newest) {
             unlink_use(shard, item);
@@ -194,6 +197,24 @@ static struct cubby_blob *insert(struct memory_backend *memory, struct shard *sh
     return old;
 }
 
+/* True if there was such an entry. */
+static bool discard(struct memory_backend *memory, enum cubby_entry_kind kind,
+                    const struct cubby_key *key) {
+    struct shard *shard = shard_of(memory, key);
+    struct cubby_blob *blob = NULL;
+    struct item **at;
+    bool found;
+
+    pthread_mutex_lock(&shard->lock);
+    at = find(shard, kind, key);
+    found = *at != NULL;
+    if (found)
+        blob = take_out(memory, shard, at);
+    pthread_mutex_unlock(&shard->lock);
+    cubby_blob_unref(blob);
+    return found;
+}
+
 static int memory_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob *blob,
                       struct cubby_error *error) {
@@ -202,8 +223,12 @@ static int memory_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
     struct cubby_blob *old;
     struct item *item;
 
-    if (cubby_blob_size(blob) > memory->max_size)
-        return 0; /* it would push out everything else and still not fit */
+    if (cubby_blob_size(blob) > memory->max_size) {
+        /* It would push out everything else and still not fit; but what it was to replace is out
+         * of date. */
+        discard(memory, kind, key);
+        return 0;
+    }
     item = malloc(sizeof(*item));
     if (!item)
         return error_no_memory(error);
@@ -213,26 +238,15 @@ static int memory_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
     old = insert(memory, shard, item);
     pthread_mutex_unlock(&shard->lock);
     cubby_blob_unref(old);
-    evict_down_to(memory, memory->max_size, blob);
+    evict_down_to(memory, memory->max_size, kind, key);
     return 0;
 }
 
 static int memory_remove(struct cubby_backend *backend, enum cubby_entry_kind kind,
                          const struct cubby_key *key, struct cubby_error *error) {
-    struct memory_backend *memory = (struct memory_backend *)backend;
-    struct shard *shard = shard_of(memory, key);
-    struct cubby_blob *blob = NULL;
-    struct item **at;
-
-    pthread_mutex_lock(&shard->lock);
-    at = find(shard, kind, key);
-    if (*at)
-        blob = take_out(memory, shard, at);
-    pthread_mutex_unlock(&shard->lock);
-    if (!blob)
-        return error_set(error, CUBBY_ERR_NOT_FOUND, "memory holds no such entry");
-    cubby_blob_unref(blob);
-    return 0;
+    if (discard((struct memory_backend *)backend, kind, key))
+        return 0;
+    return error_set(error, CUBBY_ERR_NOT_FOUND, "memory holds no such entry");
 }
 
 /* A shard's entries as they are now, so that the visitor runs without the lock. */

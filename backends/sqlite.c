@@ -12,7 +12,6 @@
 #include "util/error.h"
 
 #define TOUCH_SECONDS 60 /* recency is noted at most so often */
-#define LOW_WATER_PERCENT 90
 
 static struct sqlite_backend *sqlite_of(struct cubby_backend *backend) {
     return (struct sqlite_backend *)backend;
@@ -240,11 +239,16 @@ struct subject {
 
 static int put_step(struct sqlite_backend *sqlite, struct connection *connection,
                     const void *context, struct cubby_error *error) {
-    struct cubby_trim_limits limits = {.max_size = sqlite->max_size / 100 * LOW_WATER_PERCENT};
+    struct cubby_trim_limits limits = {.max_size = sqlite->max_size - sqlite->max_size / 10};
     const struct subject *put = context;
     int result;
 
     write_uses(sqlite, connection);
+    if (sqlite->max_size > 0 && cubby_blob_size(put->blob) > sqlite->max_size)
+        /* It would push out everything else and still not fit; but what it was to replace is out
+         * of date. */
+        return run(sqlite, connection, bind_key(connection, STATEMENT_DELETE, put->kind, put->key),
+                   error);
     result = insert(sqlite, connection, put->kind, put->key, put->blob, error);
     if (result < 0 || sqlite->max_size == 0 || total_bytes(connection) <= sqlite->max_size)
         return result;
@@ -257,12 +261,9 @@ static int put_step(struct sqlite_backend *sqlite, struct connection *connection
 static int sqlite_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob *blob,
                       struct cubby_error *error) {
-    struct sqlite_backend *sqlite = sqlite_of(backend);
     struct subject put = {kind, key, blob};
 
-    if (!sqlite->read_only && sqlite->max_size > 0 && cubby_blob_size(blob) > sqlite->max_size)
-        return 0; /* it would push out everything else and still not fit */
-    return write_once(sqlite, put_step, &put, error);
+    return write_once(sqlite_of(backend), put_step, &put, error);
 }
 
 static int remove_step(struct sqlite_backend *sqlite, struct connection *connection,
@@ -387,9 +388,10 @@ static int sqlite_flush(struct cubby_backend *backend, struct cubby_error *error
     bool pending;
 
     pthread_mutex_lock(&sqlite->lock);
-    pending = sqlite->owner == process_id() && sqlite->touch_count > 0;
+    pending = sqlite->owner == process_id() &&
+              (sqlite->touch_count > 0 || atomic_load(&sqlite->evictions) > 0);
     pthread_mutex_unlock(&sqlite->lock);
-    return pending || atomic_load(&sqlite->evictions) > 0 ? sqlite_count(backend, &NONE, error) : 0;
+    return pending ? sqlite_count(backend, &NONE, error) : 0;
 }
 
 /* ---- All entries -------------------------------------------------------------------------------
@@ -502,6 +504,9 @@ static int sqlite_stats(struct cubby_backend *backend, struct cubby_store_stats 
 
 static void sqlite_free(struct sqlite_backend *sqlite) {
     pthread_mutex_destroy(&sqlite->lock);
+    if (sqlite->users >= 0)
+        close(sqlite->users);
+    free(sqlite->uri);
     free(sqlite->lock_path);
     free(sqlite->path);
     free(sqlite);
@@ -548,6 +553,7 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
     sqlite->durable = params->durable;
     sqlite->read_only = params->read_only;
     sqlite->owner = process_id();
+    sqlite->users = -1;
     result =
         sqlite->path && sqlite->lock_path ? sqlite_prepare(sqlite, error) : error_no_memory(error);
     if (result == 0)

@@ -35,19 +35,29 @@ struct connection {
     struct connection *next;
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT_OF];
-    int lock;      /* descriptor of PATH-cubby-lock; -1 for a read-only store */
-    int wal_pages; /* length of the WAL after the last commit */
+    int lock;          /* descriptor of PATH-cubby-lock; -1 for a read-only store */
+    int wal_pages;     /* length of the WAL after the last commit */
+    int checkpoint_at; /* and the length at which it is worth a checkpoint */
 };
 
 #define MAX_TOUCHES 256
+
+/* How long another's transaction is waited for. */
+#define BUSY_MS 10000
 
 struct sqlite_backend {
     struct cubby_backend backend;
     char *path;
     char *lock_path;
+    char *uri; /* of a database that no one can write; else NULL, and the path is used */
     uint64_t max_size;
     bool durable;
     bool read_only;
+
+    /* Descriptor of PATH-cubby-lock, a byte of which every user of the database holds locked; -1
+     * for a read-only store without such a file. Its size is 1 while damage is suspected, else 0.
+     */
+    int users;
 
     pthread_mutex_t lock; /* guards what follows, and is never held across I/O */
     struct connection *idle;
@@ -74,15 +84,37 @@ int write_begin(struct sqlite_backend *sqlite, struct connection *connection,
 int write_end(struct sqlite_backend *sqlite, struct connection *connection, bool commit,
               struct cubby_error *error);
 
-/* sqlite_connection.c: brings the WAL into the database if no writer is at work. */
-void checkpoint(struct connection *connection);
-
 /* sqlite_connection.c: a failure of SQLite as an error. */
 int sqlite_fail(const struct sqlite_backend *sqlite, sqlite3 *db, int code, const char *what,
                 struct cubby_error *error);
 
 /* sqlite_open.c: makes or checks the database before the first connection is used. */
 int sqlite_prepare(struct sqlite_backend *sqlite, struct cubby_error *error);
+
+/* sqlite_locks.c: joins those who use the database, so that no one sets it aside meanwhile. */
+int users_join(struct sqlite_backend *sqlite, struct cubby_error *error);
+
+/* sqlite_locks.c: becomes the only user, if all others leave soon. Returns false where they do not;
+ * either way users_rejoin() makes this one a user among others again. */
+bool users_exclude(struct sqlite_backend *sqlite);
+void users_rejoin(struct sqlite_backend *sqlite);
+
+/* sqlite_locks.c: notes for the next who opens it that the database may be damaged, and asks. */
+void users_suspect(const struct sqlite_backend *sqlite, bool suspect);
+bool users_suspected(const struct sqlite_backend *sqlite);
+
+/* sqlite_locks.c: one at a time makes a database. */
+int makers_enter(const struct sqlite_backend *sqlite, struct cubby_error *error);
+void makers_leave(const struct sqlite_backend *sqlite);
+
+/* sqlite_locks.c: while a writer is within, no checkpoint runs. Returns 0, or -1 with errno. */
+int writers_enter(const struct connection *connection);
+void writers_leave(const struct connection *connection);
+
+/* sqlite_locks.c: keeps writers out if none is within; if overdue, it asks those within to leave.
+ */
+bool checkpoint_enter(const struct connection *connection, bool overdue);
+void checkpoint_leave(const struct connection *connection);
 
 /* sqlite_connection.c: a bare connection with its settings, but without statements. */
 int connection_open_db(const struct sqlite_backend *sqlite, sqlite3 **ret_db,

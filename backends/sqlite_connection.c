@@ -4,14 +4,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "backends/sqlite.h"
 #include "os/process.h"
 #include "util/error.h"
 
-#define BUSY_MS 10000
+#define CHECKPOINT_BUSY_MS 100
 #define WAL_PAGES 1024 /* of 4 KB: a WAL longer than that is worth a checkpoint */
 
 static const char *const SQL[STATEMENT_COUNT_OF] = {
@@ -38,6 +37,7 @@ int sqlite_fail(const struct sqlite_backend *sqlite, sqlite3 *db, int code, cons
                          what, sqlite->path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+        users_suspect(sqlite, true);
         return error_set(error, CUBBY_ERR_CORRUPT, "cannot %s %s: %s", what, sqlite->path, message);
     case SQLITE_NOMEM:
         return error_no_memory(error);
@@ -57,11 +57,13 @@ static int note_wal_size(void *context, sqlite3 *db, const char *name, int pages
 
 int connection_open_db(const struct sqlite_backend *sqlite, sqlite3 **ret_db,
                        struct cubby_error *error) {
-    int flags =
-        (sqlite->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
-        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+    /* Without SQLITE_OPEN_CREATE: a database that was deleted under us is not to come back empty.
+     */
+    int flags = (sqlite->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+                (sqlite->uri ? SQLITE_OPEN_URI : 0) | SQLITE_OPEN_NOMUTEX |
+                SQLITE_OPEN_PRIVATECACHE;
     sqlite3 *db = NULL;
-    int code = sqlite3_open_v2(sqlite->path, &db, flags, NULL);
+    int code = sqlite3_open_v2(sqlite->uri ? sqlite->uri : sqlite->path, &db, flags, NULL);
     int result;
 
     if (code == SQLITE_OK) {
@@ -98,6 +100,7 @@ static int connection_open(struct sqlite_backend *sqlite, struct connection **re
     if (!connection)
         return error_no_memory(error);
     connection->lock = -1;
+    connection->checkpoint_at = WAL_PAGES;
     result = connection_open_db(sqlite, &connection->db, error);
     for (size_t i = 0; i < STATEMENT_COUNT_OF && result == 0; i++) {
         int code = sqlite3_prepare_v3(connection->db, SQL[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -121,17 +124,38 @@ static int connection_open(struct sqlite_backend *sqlite, struct connection **re
 
 /* ---- Sharing out -------------------------------------------------------------------------- */
 
+static void close_list(struct connection *connection) {
+    while (connection) {
+        struct connection *next = connection->next;
+
+        connection_close(connection);
+        connection = next;
+    }
+}
+
+/*
+ * After a fork, the lock held: the child must not use what the parent opened, and it may not leave
+ * it open either. SQLite keeps one record of locks for all connections of a process to one file;
+ * the child's copy of it says that locks are held which only the parent holds, so the child's own
+ * connections would go without. Closing the idle ones clears the record. In WAL mode, with no
+ * transaction and no checkpoint on close, this writes nothing, and the parent's locks are its own.
+ */
+static void leave_parent(struct sqlite_backend *sqlite) {
+    if (sqlite->owner == process_id())
+        return;
+    close_list(sqlite->idle);
+    sqlite->owner = process_id();
+    sqlite->idle = NULL;
+    sqlite->touch_count = 0;
+    atomic_store(&sqlite->evictions, 0);
+}
+
 int connection_take(struct sqlite_backend *sqlite, struct connection **ret_connection,
                     struct cubby_error *error) {
     struct connection *connection;
 
     pthread_mutex_lock(&sqlite->lock);
-    if (sqlite->owner != process_id()) {
-        /* After a fork: SQLite forbids using or closing what the parent opened. */
-        sqlite->owner = process_id();
-        sqlite->idle = NULL;
-        sqlite->touch_count = 0;
-    }
+    leave_parent(sqlite);
     connection = sqlite->idle;
     if (connection)
         sqlite->idle = connection->next;
@@ -150,37 +174,39 @@ void connection_give(struct sqlite_backend *sqlite, struct connection *connectio
 }
 
 void connection_close_all(struct sqlite_backend *sqlite) {
-    struct connection *connection = sqlite->owner == process_id() ? sqlite->idle : NULL;
-
+    close_list(sqlite->idle);
     sqlite->idle = NULL;
-    while (connection) {
-        struct connection *next = connection->next;
-
-        connection_close(connection);
-        connection = next;
-    }
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static int lock_shared(const struct connection *connection) {
-    int result;
+/* Brings the WAL into the database, if no writer is at work. */
+static void checkpoint(struct connection *connection) {
+    int overdue = connection->checkpoint_at + WAL_PAGES, code;
 
-    while ((result = flock(connection->lock, LOCK_SH)) < 0 && errno == EINTR)
-        ;
-    return result;
+    if (!checkpoint_enter(connection, connection->wal_pages > overdue))
+        return;
+    /* All writers wait meanwhile, so a slow reader is not waited for as long as elsewhere. */
+    sqlite3_busy_timeout(connection->db, CHECKPOINT_BUSY_MS);
+    code = sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(connection->db, BUSY_MS);
+    checkpoint_leave(connection);
+    /* In vain because of a reader: not again for every write, but once it has grown. */
+    connection->checkpoint_at = WAL_PAGES + (code == SQLITE_OK ? 0 : connection->wal_pages);
+    connection->wal_pages = 0;
 }
 
 int write_begin(struct sqlite_backend *sqlite, struct connection *connection,
                 struct cubby_error *error) {
     int code;
 
-    if (lock_shared(connection) < 0)
-        return error_set_errno(error, errno, "cannot lock %s", sqlite->lock_path);
+    if (writers_enter(connection) < 0)
+        return errno == EAGAIN ? sqlite_fail(sqlite, NULL, SQLITE_BUSY, "write to the store", error)
+                               : error_set_errno(error, errno, "cannot lock %s", sqlite->lock_path);
     code = sqlite3_exec(connection->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (code == SQLITE_OK)
         return 0;
-    flock(connection->lock, LOCK_UN);
+    writers_leave(connection);
     return sqlite_fail(sqlite, connection->db, code, "write to the store", error);
 }
 
@@ -193,16 +219,8 @@ int write_end(struct sqlite_backend *sqlite, struct connection *connection, bool
         result = sqlite_fail(sqlite, connection->db, code, "write to the store", error);
     if (!sqlite3_get_autocommit(connection->db))
         sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
-    flock(connection->lock, LOCK_UN);
-    if (connection->wal_pages > WAL_PAGES)
+    writers_leave(connection);
+    if (connection->wal_pages > connection->checkpoint_at)
         checkpoint(connection);
     return result;
-}
-
-void checkpoint(struct connection *connection) {
-    if (connection->lock < 0 || flock(connection->lock, LOCK_EX | LOCK_NB) < 0)
-        return; /* a writer is at work, or another checkpoint: a later one will do */
-    sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    flock(connection->lock, LOCK_UN);
-    connection->wal_pages = 0;
 }

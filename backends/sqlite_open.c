@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a database, checking that one is ours, setting a damaged one aside. */
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,18 +69,54 @@ static int check_place(const struct sqlite_backend *sqlite, struct cubby_error *
 }
 
 /* Made before SQLite sees it, so that its mode does not hang on the umask; the WAL gets the same.
- */
+ * Never opened here: closing it again would drop the locks of another thread's connection. */
 static int make_file(const struct sqlite_backend *sqlite, struct cubby_error *error) {
-    int fd = open(sqlite->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd >= 0) {
-        fchmod(fd, 0600);
-        close(fd);
+    if (mknod(sqlite->path, S_IFREG | 0600, 0) == 0 || errno == EEXIST)
         return 0;
+    return error_set_errno(error, errno, "cannot make the store %s", sqlite->path);
+}
+
+/* Where the path is part of a URI, what has a meaning there is escaped. */
+static char *uri_of(const char *path) {
+    char *uri = malloc(3 * strlen(path) + sizeof("file:?immutable=1")), *at;
+
+    if (!uri)
+        return NULL;
+    at = stpcpy(uri, "file:");
+    for (; *path; path++) {
+        if (strchr("?#%", *path))
+            at += sprintf(at, "%%%02X", (unsigned char)*path);
+        else
+            *at++ = *path;
     }
-    return errno == EEXIST
-               ? 0
-               : error_set_errno(error, errno, "cannot make the store %s", sqlite->path);
+    strcpy(at, "?immutable=1");
+    return uri;
+}
+
+static bool has_wal(const struct sqlite_backend *sqlite) {
+    char *wal;
+    bool there;
+
+    if (asprintf(&wal, "%s-wal", sqlite->path) < 0)
+        return true;
+    there = access(wal, F_OK) == 0;
+    free(wal);
+    return there;
+}
+
+/* A database of its own in a folder that cannot be written, such as a read-only medium: SQLite
+ * would want to make files beside it to keep writers off, and there are none. */
+static int choose_immutable(struct sqlite_backend *sqlite, struct cubby_error *error) {
+    char *copy = strdup(sqlite->path);
+    bool writable = copy && access(dirname(copy), W_OK) == 0;
+
+    free(copy);
+    if (!copy)
+        return error_no_memory(error);
+    if (writable || has_wal(sqlite))
+        return 0;
+    sqlite->uri = uri_of(sqlite->path);
+    return sqlite->uri ? 0 : error_no_memory(error);
 }
 
 /* ---- The database -------------------------------------------------------------------------- */
@@ -134,14 +168,28 @@ static int create_schema(const struct sqlite_backend *sqlite, sqlite3 *db,
 static int identify(const struct sqlite_backend *sqlite, sqlite3 *db, bool *ret_empty,
                     struct cubby_error *error) {
     sqlite3_int64 application = 0, version = 0, tables = 0;
-    int code = pragma_number(db, "PRAGMA application_id", &application);
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    bool alone = sqlite3_get_autocommit(db);
+    int code = SQLITE_OK;
 
+    /* All from one state: another process may be making the tables just now. */
+    if (alone)
+        code = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = pragma_number(db, "PRAGMA application_id", &application);
     if (code == SQLITE_OK)
         code = pragma_number(db, "PRAGMA user_version", &version);
     if (code == SQLITE_OK)
         code = pragma_number(db, "SELECT count(*) FROM sqlite_master", &tables);
     if (code != SQLITE_OK)
-        return sqlite_fail(sqlite, db, code, "open the store", error);
+        sqlite_fail(sqlite, db, code, "open the store", &problem);
+    if (alone && !sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    if (problem.code < 0) {
+        code = problem.code;
+        error_move(error, &problem);
+        return code;
+    }
     *ret_empty = tables == 0 && application == 0;
     if (*ret_empty)
         return 0;
@@ -156,20 +204,6 @@ static int identify(const struct sqlite_backend *sqlite, sqlite3 *db, bool *ret_
                          "or another path",
                          sqlite->path, (long long)version, SCHEMA_VERSION);
     return 0;
-}
-
-/* Likewise, all of it at one moment: between two looks another process may make the tables. */
-static int identify_at_once(const struct sqlite_backend *sqlite, sqlite3 *db, bool *ret_empty,
-                            struct cubby_error *error) {
-    int code = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
-    int result;
-
-    if (code != SQLITE_OK)
-        return sqlite_fail(sqlite, db, code, "open the store", error);
-    result = identify(sqlite, db, ret_empty, error);
-    if (!sqlite3_get_autocommit(db))
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return result;
 }
 
 /* Makes the tables in one transaction; another process may be doing the same. */
@@ -190,7 +224,45 @@ static int make_tables(const struct sqlite_backend *sqlite, sqlite3 *db,
     return result;
 }
 
-static int prepare_database(const struct sqlite_backend *sqlite, struct cubby_error *error) {
+/* Reads the whole structure of a database that gave errors; one without fault is cleared. */
+static int check_suspect(const struct sqlite_backend *sqlite, sqlite3 *db,
+                         struct cubby_error *error) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    int result = 0;
+
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code != SQLITE_ROW)
+        result = sqlite_fail(sqlite, db, code, "check the store", error);
+    else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0)
+        result = error_set(error, CUBBY_ERR_CORRUPT, "the store %s is damaged: %s", sqlite->path,
+                           (const char *)sqlite3_column_text(statement, 0));
+    else
+        users_suspect(sqlite, false);
+    sqlite3_finalize(statement);
+    return result;
+}
+
+/* Makers wait for each other: two who change the journal's mode at once are told BUSY at once. */
+static int begin_database(struct sqlite_backend *sqlite, sqlite3 *db, struct cubby_error *error) {
+    bool empty = false;
+    int result = makers_enter(sqlite, error);
+
+    if (result < 0)
+        return result;
+    result = identify(sqlite, db, &empty, error);
+    if (result == 0 && empty) {
+        sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
+        result = enter_wal_mode(sqlite, db, error);
+        if (result == 0)
+            result = make_tables(sqlite, db, error);
+    }
+    makers_leave(sqlite);
+    return result;
+}
+
+static int prepare_database(struct sqlite_backend *sqlite, struct cubby_error *error) {
     bool empty = false;
     sqlite3 *db = NULL;
     int result;
@@ -202,16 +274,14 @@ static int prepare_database(const struct sqlite_backend *sqlite, struct cubby_er
     }
     result = connection_open_db(sqlite, &db, error);
     if (result == 0)
-        result = identify_at_once(sqlite, db, &empty, error);
+        result = identify(sqlite, db, &empty, error);
+    if (result == 0 && !sqlite->read_only && users_suspected(sqlite))
+        result = check_suspect(sqlite, db, error);
     if (result == 0 && sqlite->read_only && empty)
         result = error_set(error, CUBBY_ERR_INVALID, "%s is empty: there is nothing to read in it",
                            sqlite->path);
-    if (result == 0 && empty) {
-        sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
-        result = enter_wal_mode(sqlite, db, error);
-        if (result == 0)
-            result = make_tables(sqlite, db, error);
-    }
+    if (result == 0 && empty)
+        result = begin_database(sqlite, db, error);
     sqlite3_close(db);
     return result;
 }
@@ -229,44 +299,60 @@ static void rename_with_suffix(const char *path, const char *suffix, const char 
     free(to);
 }
 
-/* Moves the files of a damaged database out of the way, if no one uses it. */
-static int set_aside(const struct sqlite_backend *sqlite, struct cubby_error *error) {
-    int lock = open(sqlite->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+/* Moves the files of a damaged database out of the way; no one else has it open. */
+static void set_aside(const struct sqlite_backend *sqlite) {
     time_t now = time(NULL);
     struct tm parts;
     char stamp[32];
 
-    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0) {
-        if (lock >= 0)
-            close(lock);
-        return error_set(error, CUBBY_ERR_CORRUPT,
-                         "the store %s is damaged, and another process uses it", sqlite->path);
-    }
     gmtime_r(&now, &parts);
     strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &parts);
     rename_with_suffix(sqlite->path, "", stamp);
     rename_with_suffix(sqlite->path, "-wal", stamp);
     rename_with_suffix(sqlite->path, "-shm", stamp);
-    close(lock);
+    users_suspect(sqlite, false);
     log_line(CUBBY_LOG_WARN,
              "the store %s was damaged: it is now %s.corrupt-%s, and a new one is "
              "begun",
              sqlite->path, sqlite->path, stamp);
-    return 0;
+}
+
+/* Sets a damaged database aside and begins a new one, unless others have it open. */
+static int replace_database(struct sqlite_backend *sqlite, struct cubby_error *error) {
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    bool alone = users_exclude(sqlite);
+    int result = prepare_database(sqlite, &problem); /* another may have replaced it meanwhile */
+
+    if (result == CUBBY_ERR_CORRUPT && alone) {
+        cubby_error_clear(&problem);
+        set_aside(sqlite);
+        result = prepare_database(sqlite, &problem);
+    } else if (result == CUBBY_ERR_CORRUPT) {
+        cubby_error_clear(&problem);
+        error_set(&problem, CUBBY_ERR_CORRUPT,
+                  "the store %s is damaged, and another process uses it: it is set aside when the "
+                  "last one has closed it",
+                  sqlite->path);
+    }
+    users_rejoin(sqlite);
+    error_move(error, &problem);
+    return result;
 }
 
 int sqlite_prepare(struct sqlite_backend *sqlite, struct cubby_error *error) {
     struct cubby_error problem = CUBBY_ERROR_INIT;
     int result = check_place(sqlite, error);
 
+    if (result == 0)
+        result = users_join(sqlite, error);
+    if (result == 0 && sqlite->read_only)
+        result = choose_immutable(sqlite, error);
     if (result < 0)
         return result;
     result = prepare_database(sqlite, &problem);
     if (result == CUBBY_ERR_CORRUPT && !sqlite->read_only) {
         cubby_error_clear(&problem);
-        result = set_aside(sqlite, &problem);
-        if (result == 0)
-            result = prepare_database(sqlite, &problem);
+        result = replace_database(sqlite, &problem);
     }
     error_move(error, &problem);
     return result;

@@ -524,6 +524,7 @@ START_TEST(test_processes) {
 
                 crowd(subject, backend, 10 * i);
                 backend->ops->close(backend);
+                free(folder);
                 _exit(0);
             }
         }

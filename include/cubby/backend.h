@@ -171,7 +171,8 @@ struct cubby_backend_ops {
      * Required. Stores @p blob (borrowed: take a reference to keep it). An entry of
      * the same kind and key is replaced, at once and as a whole: a concurrent get sees the
      * old bytes or the new, never a mixture.
-     * @return 0 also when the store chose not to keep the entry
+     * @return 0 also when the store chose not to keep the entry (what it was to replace is
+     *         gone all the same)
      */
     int (*put)(struct cubby_backend *backend, enum cubby_entry_kind kind,
                const struct cubby_key *key, struct cubby_blob *blob, struct cubby_error *error);
