@@ -348,10 +348,16 @@ START_TEST(test_side_effects_are_refused) {
 END_TEST
 
 START_TEST(test_bypassed_options) {
-    static const char *const BYPASSED[] = {"-pch", "-use-pch=x", "-pch-dir=d",
-                                           "-Xptxas=--options-file=f"};
+    static const char *const BYPASSED[] = {"-pch",
+                                           "-use-pch=x",
+                                           "-pch-dir=d",
+                                           "-Xptxas=--options-file=f",
+                                           "-Xptxas=-optf=f",
+                                           "--ptxas-options=-v -optf f",
+                                           "-Xptxas=more.ptx",
+                                           "-Xptxas=-o"};
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof(BYPASSED) / sizeof(*BYPASSED); i++) {
         struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
         struct cubby_program *program;
 
@@ -430,6 +436,28 @@ START_TEST(test_debug_info_holds_folder_and_stamps) {
     ck_assert_int_eq(chdir("/"), 0);
     ck_assert(!same(debug, named(SOURCE, "k.cu", "-G")));
     ck_assert(same(plain, named(SOURCE, "k.cu", NULL)));
+    free(file);
+}
+END_TEST
+
+/* The compiler stamps what bears the name of an in-memory header, though it does not read it. */
+START_TEST(test_debug_info_holds_stamps_of_headers) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    char *file = path_in(scratch_dir(), "mem.h");
+    struct cubby_header header = {file, "int a;", 6};
+    const char *option = "-lineinfo";
+    struct cubby_key plain, debug;
+
+    options.headers = &header;
+    options.header_count = 1;
+    options.options = &option;
+    plain = derive(SOURCE, &options);
+    options.option_count = 1;
+    debug = derive(SOURCE, &options);
+    write_file(file, "x", 1);
+    ck_assert(!same(debug, derive(SOURCE, &options)));
+    options.option_count = 0;
+    ck_assert(same(plain, derive(SOURCE, &options)));
     free(file);
 }
 END_TEST
@@ -721,6 +749,7 @@ int main(void) {
     tcase_add_test(tcase, test_ptx_of_sm_is_that_of_compute);
     tcase_add_test(tcase, test_folder_of_the_name);
     tcase_add_test(tcase, test_debug_info_holds_folder_and_stamps);
+    tcase_add_test(tcase, test_debug_info_holds_stamps_of_headers);
     tcase_add_test(tcase, test_reading_files);
     tcase_add_test(tcase, test_memory_headers_are_no_files);
     tcase_add_test(tcase, test_pre_include);
