@@ -283,6 +283,20 @@ cp saxpy.cu privileged; chmod 4755 privileged
 status 0 "$cubby" --cache file:odd compile --arch sm_90 -o privileged saxpy.cu
 true_that [ ! -u privileged ]
 
+# ---- Stores that others could write
+
+mkdir -m 1777 sticky
+if "$cubby" --cache sqlite:probe.db stats >/dev/null 2>&1; then
+    status 4 "$cubby" --cache sqlite:sticky/x.db stats
+    true_that says 'sticky can be written by others'
+fi
+status 4 "$cubby" --cache file:sticky stats
+status 0 "$cubby" --cache file:trusted stats
+chmod 777 trusted/object
+status 4 "$cubby" --cache file:trusted stats
+true_that says 'trusted/object can be written by others'
+status 0 "$cubby" --cache file:trusted compile --arch sm_90 saxpy.cu
+
 # ---- Help
 
 status 0 "$cubby" --help
