@@ -212,6 +212,31 @@ START_TEST(test_bad_backends) {
 }
 END_TEST
 
+START_TEST(test_unknown_kinds) {
+    static const int KINDS[] = {-1, CUBBY_ENTRY_KINDS, 77};
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_key key = key_of(1);
+    struct cubby_object *object;
+    struct cubby_cache *cache;
+    char *spec;
+
+    ck_assert_int_gt(asprintf(&spec, "file:%s/kinds", scratch_dir()), 0);
+    ck_ok(cubby_cache_open(spec, &cache, &error), &error);
+    for (size_t i = 0; i < sizeof(KINDS) / sizeof(*KINDS); i++) {
+        enum cubby_entry_kind kind = (enum cubby_entry_kind)KINDS[i];
+
+        ck_assert_int_eq(cubby_cache_get(cache, kind, &key, &object, NULL, &error),
+                         CUBBY_ERR_INVALID);
+        ck_assert_ptr_nonnull(strstr(error.message, "is not known"));
+        cubby_error_clear(&error);
+        ck_assert_int_eq(cubby_cache_peek(cache, kind, &key, &object), CUBBY_ERR_INVALID);
+        ck_assert_int_eq(cubby_cache_remove(cache, kind, &key, NULL), CUBBY_ERR_INVALID);
+    }
+    cubby_cache_unref(cache);
+    free(spec);
+}
+END_TEST
+
 START_TEST(test_unusable_store_is_left_out) {
     char *path = path_in(scratch_dir(), "a-file"), *spec;
     struct cubby_error error = CUBBY_ERROR_INIT;
@@ -358,6 +383,7 @@ int main(void) {
     tcase_add_test(tcase, test_get_or_make);
     tcase_add_test(tcase, test_make_survives_a_dead_store);
     tcase_add_test(tcase, test_bad_backends);
+    tcase_add_test(tcase, test_unknown_kinds);
     tcase_add_test(tcase, test_unusable_store_is_left_out);
     tcase_add_test(tcase, test_tiers_by_spec);
     tcase_add_test(tcase, test_clear_without_the_operation);

@@ -20,8 +20,10 @@ int cubby_cache_remove(struct cubby_cache *cache, enum cubby_entry_kind kind,
                        const struct cubby_key *key, struct cubby_error *error) {
     struct cubby_error problem = CUBBY_ERROR_INIT;
     bool removed = false;
-    int result;
+    int result = cache_check_kind(kind, error);
 
+    if (result < 0)
+        return result;
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_error one = CUBBY_ERROR_INIT;
 
