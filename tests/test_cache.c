@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens between the tiers, whatever the stores do. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake_backend.h"
@@ -212,6 +214,53 @@ START_TEST(test_bad_backends) {
 }
 END_TEST
 
+struct crowd {
+    struct cubby_cache *cache;
+    atomic_bool over;
+};
+
+static void *use_without_end(void *context) {
+    struct crowd *crowd = context;
+
+    for (unsigned i = 0; !atomic_load(&crowd->over); i = (i + 1) % 64) {
+        put(crowd->cache, i, "text");
+        free(get(crowd->cache, i));
+    }
+    return NULL;
+}
+
+/* A child must not inherit a lock that another thread held: it would wait for ever. */
+START_TEST(test_fork_among_threads) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct crowd crowd = {NULL, false};
+    pthread_t threads[3];
+
+    ck_ok(cubby_cache_open("memory", &crowd.cache, &error), &error);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, use_without_end, &crowd), 0);
+    for (int round = 0; round < 200; round++) {
+        int status;
+        pid_t child = fork();
+
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            alarm(10);
+            for (unsigned i = 0; i < 64; i++) {
+                put(crowd.cache, i, "text");
+                free(get(crowd.cache, i));
+            }
+            _exit(0);
+        }
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_msg(status == 0, "round %d: the child ended with %d", round, status);
+    }
+    atomic_store(&crowd.over, true);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    cubby_cache_unref(crowd.cache);
+}
+END_TEST
+
 START_TEST(test_unknown_kinds) {
     static const int KINDS[] = {-1, CUBBY_ENTRY_KINDS, 77};
     struct cubby_error error = CUBBY_ERROR_INIT;
@@ -383,6 +432,7 @@ int main(void) {
     tcase_add_test(tcase, test_get_or_make);
     tcase_add_test(tcase, test_make_survives_a_dead_store);
     tcase_add_test(tcase, test_bad_backends);
+    tcase_add_test(tcase, test_fork_among_threads);
     tcase_add_test(tcase, test_unknown_kinds);
     tcase_add_test(tcase, test_unusable_store_is_left_out);
     tcase_add_test(tcase, test_tiers_by_spec);
