@@ -56,9 +56,10 @@ static void hold_locks(void *context) {
     pthread_mutex_lock(&memory->counters_lock);
 }
 
-static void release_locks(void *context) {
+static void release_locks(void *context, bool in_child) {
     struct memory_backend *memory = context;
 
+    (void)in_child;
     pthread_mutex_unlock(&memory->counters_lock);
     for (size_t i = 0; i < SHARDS; i++)
         pthread_mutex_unlock(&memory->shards[i].lock);
@@ -398,8 +399,8 @@ int memory_backend_open(const struct backend_params *params, struct cubby_backen
             return error_no_memory(error);
         }
     }
-    memory->guard = (struct fork_guard){hold_locks, release_locks, memory, NULL};
-    fork_guard_add(&memory->guard, false);
+    memory->guard = (struct fork_guard){hold_locks, release_locks, memory, FORK_LEVEL_STORE, NULL};
+    fork_guard_add(&memory->guard);
     *ret_backend = &memory->backend;
     return 0;
 }

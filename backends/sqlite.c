@@ -510,7 +510,10 @@ static void sqlite_close_backend(struct cubby_backend *backend) {
     struct sqlite_backend *sqlite = sqlite_of(backend);
 
     sqlite_flush(backend, NULL);
+    fork_guard_remove(&sqlite->guard);
+    sqlite_enter();
     connection_close_all(sqlite);
+    sqlite_leave();
     sqlite_free(sqlite);
 }
 
@@ -547,11 +550,15 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
     sqlite->durable = params->durable;
     sqlite->read_only = params->read_only;
     sqlite->owner = getpid();
+    connection_guard_add(sqlite);
+    sqlite_enter();
     result =
         sqlite->path && sqlite->lock_path ? sqlite_prepare(sqlite, error) : error_no_memory(error);
+    sqlite_leave();
     if (result == 0)
         result = connection_take(sqlite, &connection, error);
     if (result < 0) {
+        fork_guard_remove(&sqlite->guard);
         sqlite_free(sqlite);
         return result;
     }

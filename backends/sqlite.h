@@ -6,6 +6,10 @@
  * another connection runs a checkpoint (sqlite.org, "WAL-reset bug"). So SQLite never checkpoints
  * on its own here: a checkpoint runs only under an exclusive flock on PATH-cubby-lock, which every
  * writer holds shared for the time of its transaction.
+ *
+ * SQLite remembers for the whole process which files it has open and locked, and a child would
+ * believe what it inherits of that, though the locks stayed with its parent. So before a fork every
+ * connection is closed, and no thread is within SQLite; both sides open new ones.
  */
 #ifndef CUBBY_BACKENDS_SQLITE_H
 #define CUBBY_BACKENDS_SQLITE_H
@@ -16,6 +20,7 @@
 #include <sys/types.h>
 
 #include "backends/backends.h"
+#include "os/fork.h"
 
 /* Prepared once for each connection. */
 enum statement {
@@ -54,8 +59,17 @@ struct sqlite_backend {
     pid_t owner; /* whose connections these are: a forked child may not even close its parent's */
     sqlite3_int64 touches[MAX_TOUCHES]; /* rows that were used and whose time is to be noted */
     size_t touch_count;
+    struct fork_guard guard;    /* closes the connections */
     _Atomic uint64_t evictions; /* not yet in the counters table */
 };
+
+/* sqlite_connection.c: around every use of SQLite; connection_take and connection_give contain
+ * them. A thread holds it once. */
+void sqlite_enter(void);
+void sqlite_leave(void);
+
+/* sqlite_connection.c: has the connections closed before each fork, until the guard is removed. */
+void connection_guard_add(struct sqlite_backend *sqlite);
 
 /* sqlite_connection.c: takes an idle connection or opens one. */
 int connection_take(struct sqlite_backend *sqlite, struct connection **ret_connection,

@@ -45,6 +45,61 @@ int sqlite_fail(const struct sqlite_backend *sqlite, sqlite3 *db, int code, cons
     }
 }
 
+/* ---- Forks ---------------------------------------------------------------------------------- */
+
+/* Held shared by every thread that is within SQLite, once: a waiting fork goes before new ones, or
+ * its turn might never come. */
+static pthread_rwlock_t inside = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static pthread_once_t guarded = PTHREAD_ONCE_INIT;
+
+void sqlite_enter(void) {
+    pthread_rwlock_rdlock(&inside);
+}
+
+void sqlite_leave(void) {
+    pthread_rwlock_unlock(&inside);
+}
+
+static void hold_inside(void *context) {
+    pthread_rwlock_wrlock(context);
+}
+
+/* To the child, whose thread has another number, the lock seems to be held by someone else. */
+static void release_inside(void *context, bool in_child) {
+    static const pthread_rwlock_t FREE = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+    if (in_child)
+        *(pthread_rwlock_t *)context = FREE;
+    else
+        pthread_rwlock_unlock(context);
+}
+
+static void guard_inside(void) {
+    static struct fork_guard guard = {hold_inside, release_inside, &inside, FORK_LEVEL_LIBRARY,
+                                      NULL};
+
+    fork_guard_add(&guard);
+}
+
+static void hold_connections(void *context) {
+    struct sqlite_backend *sqlite = context;
+
+    pthread_mutex_lock(&sqlite->lock);
+    connection_close_all(sqlite);
+}
+
+static void release_connections(void *context, bool in_child) {
+    (void)in_child;
+    pthread_mutex_unlock(&((struct sqlite_backend *)context)->lock);
+}
+
+void connection_guard_add(struct sqlite_backend *sqlite) {
+    pthread_once(&guarded, guard_inside);
+    sqlite->guard =
+        (struct fork_guard){hold_connections, release_connections, sqlite, FORK_LEVEL_STORE, NULL};
+    fork_guard_add(&sqlite->guard);
+}
+
 /* ---- Opening ---------------------------------------------------------------------------- */
 
 static int note_wal_size(void *context, sqlite3 *db, const char *name, int pages) {
@@ -123,10 +178,13 @@ static int connection_open(struct sqlite_backend *sqlite, struct connection **re
 int connection_take(struct sqlite_backend *sqlite, struct connection **ret_connection,
                     struct cubby_error *error) {
     struct connection *connection;
+    int result = 0;
 
+    sqlite_enter();
     pthread_mutex_lock(&sqlite->lock);
     if (sqlite->owner != getpid()) {
-        /* After a fork: SQLite forbids using or closing what the parent opened. */
+        /* After a fork that our guard did not see (a bare clone): what the parent opened may be
+         * neither used nor closed. */
         sqlite->owner = getpid();
         sqlite->idle = NULL;
         sqlite->touch_count = 0;
@@ -136,9 +194,12 @@ int connection_take(struct sqlite_backend *sqlite, struct connection **ret_conne
         sqlite->idle = connection->next;
     pthread_mutex_unlock(&sqlite->lock);
     if (!connection)
-        return connection_open(sqlite, ret_connection, error);
-    *ret_connection = connection;
-    return 0;
+        result = connection_open(sqlite, &connection, error);
+    if (result < 0)
+        sqlite_leave();
+    else
+        *ret_connection = connection;
+    return result;
 }
 
 void connection_give(struct sqlite_backend *sqlite, struct connection *connection) {
@@ -146,6 +207,7 @@ void connection_give(struct sqlite_backend *sqlite, struct connection *connectio
     connection->next = sqlite->idle;
     sqlite->idle = connection;
     pthread_mutex_unlock(&sqlite->lock);
+    sqlite_leave();
 }
 
 void connection_close_all(struct sqlite_backend *sqlite) {

@@ -29,15 +29,17 @@ static void hold_state(void *context) {
     pthread_mutex_lock(context);
 }
 
-static void release_state(void *context) {
+static void release_state(void *context, bool in_child) {
+    (void)in_child;
     pthread_mutex_unlock(context);
 }
 
 /* Stores are asked with the lock held, so it comes before theirs. */
 static void guard_state(void) {
-    static struct fork_guard guard = {hold_state, release_state, &state.lock, NULL};
+    static struct fork_guard guard = {hold_state, release_state, &state.lock, FORK_LEVEL_TOOLCHAIN,
+                                      NULL};
 
-    fork_guard_add(&guard, true);
+    fork_guard_add(&guard);
 }
 
 static void lock_state(void) {

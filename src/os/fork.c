@@ -14,23 +14,31 @@ static void before_fork(void) {
         guard->hold(guard->context);
 }
 
-static void after_fork(void) {
+static void after_fork(bool child) {
     for (struct fork_guard *guard = guards; guard; guard = guard->next)
-        guard->release(guard->context);
+        guard->release(guard->context, child);
     pthread_mutex_unlock(&lock);
+}
+
+static void in_parent(void) {
+    after_fork(false);
+}
+
+static void in_child(void) {
+    after_fork(true);
 }
 
 /* Where memory is short for it, forks stay unguarded. */
 static void register_handlers(void) {
-    pthread_atfork(before_fork, after_fork, after_fork);
+    pthread_atfork(before_fork, in_parent, in_child);
 }
 
-void fork_guard_add(struct fork_guard *guard, bool outer) {
+void fork_guard_add(struct fork_guard *guard) {
     struct fork_guard **at = &guards;
 
     pthread_once(&registered, register_handlers);
     pthread_mutex_lock(&lock);
-    while (*at && !outer)
+    while (*at && (*at)->level <= guard->level)
         at = &(*at)->next;
     guard->next = *at;
     *at = guard;
