@@ -66,7 +66,8 @@ static void random_name(char ret_name[33]) {
     unsigned char bytes[16];
 
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        uint64_t fallback[2] = {monotonic_ns(), (uint64_t)process_id()}; /* O_EXCL settles the rest */
+        uint64_t fallback[2] = {monotonic_ns(),
+                                (uint64_t)process_id()}; /* O_EXCL settles the rest */
 
         memcpy(bytes, fallback, sizeof(bytes));
     }

@@ -2,6 +2,8 @@
 /* Opening a file store: its folders are made, and it is trusted or refused. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "backends/file.h"
@@ -20,12 +22,20 @@ static const char *const KIND_NAMES[CUBBY_ENTRY_KINDS] = {
     [CUBBY_ENTRY_TOOLCHAIN] = "toolchain",
 };
 
-static int check_trust(const struct file_backend *file, struct cubby_error *error) {
+/* The root or a folder of it (name not NULL), by its descriptor. */
+static int check_trust(const struct file_backend *file, int folder, const char *name,
+                       struct cubby_error *error) {
     struct stat status;
+    char *path = NULL;
+    int result;
 
-    if (fstat(file->root, &status) < 0)
+    if (fstat(folder, &status) < 0)
         return error_set_errno(error, errno, "cannot look at the store %s", file->path);
-    return trust_check(file->path, &status, false, error);
+    if (name && asprintf(&path, "%s/%s", file->path, name) < 0)
+        return error_no_memory(error);
+    result = trust_check(path ? path : file->path, &status, error);
+    free(path);
+    return result;
 }
 
 /* Opens a folder below the root, made if it is missing. */
@@ -56,6 +66,12 @@ static int open_folders(struct file_backend *file, struct cubby_error *error) {
         if (file->kinds[kind] < 0 && !(file->read_only && errno == ENOENT))
             return error_set_errno(error, errno, "cannot use %s/%s as part of a store", file->path,
                                    KIND_NAMES[kind]);
+        if (file->kinds[kind] >= 0) {
+            int result = check_trust(file, file->kinds[kind], KIND_NAMES[kind], error);
+
+            if (result < 0)
+                return result;
+        }
     }
     if (file->read_only)
         return 0;
@@ -77,7 +93,7 @@ int file_root_open(struct file_backend *file, struct cubby_error *error) {
     file->root = open(file->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file->root < 0)
         return error_set_errno(error, errno, "cannot open the store %s", file->path);
-    result = check_trust(file, error);
+    result = check_trust(file, file->root, NULL, error);
     if (result == 0)
         result = open_folders(file, error);
     if (result < 0)

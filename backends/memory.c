@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backends/backends.h"
+#include "os/fork.h"
 #include "os/time.h"
 #include "util/counters.h"
 #include "util/error.h"
@@ -41,8 +42,28 @@ struct memory_backend {
     _Atomic unsigned next_victim; /* shard that the next eviction looks at first */
     pthread_mutex_t counters_lock;
     struct cubby_counters counters;
+    struct fork_guard guard; /* of all locks here */
     struct shard shards[SHARDS];
 };
+
+/* ---- All locks, across a fork --------------------------------------------------------- */
+
+static void hold_locks(void *context) {
+    struct memory_backend *memory = context;
+
+    for (size_t i = 0; i < SHARDS; i++)
+        pthread_mutex_lock(&memory->shards[i].lock);
+    pthread_mutex_lock(&memory->counters_lock);
+}
+
+static void release_locks(void *context, bool in_child) {
+    struct memory_backend *memory = context;
+
+    (void)in_child;
+    pthread_mutex_unlock(&memory->counters_lock);
+    for (size_t i = 0; i < SHARDS; i++)
+        pthread_mutex_unlock(&memory->shards[i].lock);
+}
 
 /* ---- One shard, its lock held ---------------------------------------------------------- */
 
@@ -345,6 +366,7 @@ static int memory_zero(struct cubby_backend *backend, struct cubby_error *error)
 static void memory_close(struct cubby_backend *backend) {
     struct memory_backend *memory = (struct memory_backend *)backend;
 
+    fork_guard_remove(&memory->guard);
     memory_clear(backend, NULL);
     for (size_t i = 0; i < SHARDS; i++) {
         pthread_mutex_destroy(&memory->shards[i].lock);
@@ -391,6 +413,8 @@ int memory_backend_open(const struct backend_params *params, struct cubby_backen
             return error_no_memory(error);
         }
     }
+    memory->guard = (struct fork_guard){hold_locks, release_locks, memory, FORK_LEVEL_STORE, NULL};
+    fork_guard_add(&memory->guard);
     *ret_backend = &memory->backend;
     return 0;
 }

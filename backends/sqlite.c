@@ -503,6 +503,7 @@ static int sqlite_stats(struct cubby_backend *backend, struct cubby_store_stats 
  */
 
 static void sqlite_free(struct sqlite_backend *sqlite) {
+    pthread_cond_destroy(&sqlite->changed);
     pthread_mutex_destroy(&sqlite->lock);
     if (sqlite->users >= 0)
         close(sqlite->users);
@@ -516,6 +517,7 @@ static void sqlite_close_backend(struct cubby_backend *backend) {
     struct sqlite_backend *sqlite = sqlite_of(backend);
 
     sqlite_flush(backend, NULL);
+    fork_guard_remove(&sqlite->guard);
     connection_close_all(sqlite);
     sqlite_free(sqlite);
 }
@@ -546,6 +548,7 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
         return error_no_memory(error);
     sqlite->backend.ops = &SQLITE_OPS;
     pthread_mutex_init(&sqlite->lock, NULL);
+    pthread_cond_init(&sqlite->changed, NULL);
     sqlite->path = strdup(params->path);
     if (asprintf(&sqlite->lock_path, "%s-cubby-lock", params->path) < 0)
         sqlite->lock_path = NULL;
@@ -563,6 +566,7 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
         return result;
     }
     connection_give(sqlite, connection);
+    connection_guard_add(sqlite);
     *ret_backend = &sqlite->backend;
     return 0;
 }

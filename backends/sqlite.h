@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "backends/backends.h"
+#include "os/fork.h"
 
 /* Prepared once for each connection. */
 enum statement {
@@ -61,6 +62,10 @@ struct sqlite_backend {
 
     pthread_mutex_t lock; /* guards what follows, and is never held across I/O */
     struct connection *idle;
+    unsigned in_use;        /* connections that were taken */
+    bool forking;           /* a fork is waiting for them, and none is given out */
+    pthread_cond_t changed; /* in_use came to 0, or forking ended */
+    struct fork_guard guard;
     pid_t owner; /* whose connections these are: a forked child may not even close its parent's */
     sqlite3_int64 touches[MAX_TOUCHES]; /* rows that were used and whose time is to be noted */
     size_t touch_count;
@@ -73,6 +78,10 @@ int connection_take(struct sqlite_backend *sqlite, struct connection **ret_conne
 
 /* sqlite_connection.c: gives it back for others to use. */
 void connection_give(struct sqlite_backend *sqlite, struct connection *connection);
+
+/* sqlite_connection.c: has a fork wait until no thread is within SQLite, whose own locks the child
+ * would inherit as they are; until the guard is removed. */
+void connection_guard_add(struct sqlite_backend *sqlite);
 
 /* sqlite_connection.c: closes all idle connections. */
 void connection_close_all(struct sqlite_backend *sqlite);

@@ -150,27 +150,68 @@ static void leave_parent(struct sqlite_backend *sqlite) {
     atomic_store(&sqlite->evictions, 0);
 }
 
+static void end_use(struct sqlite_backend *sqlite) {
+    if (--sqlite->in_use == 0)
+        pthread_cond_broadcast(&sqlite->changed);
+}
+
 int connection_take(struct sqlite_backend *sqlite, struct connection **ret_connection,
                     struct cubby_error *error) {
     struct connection *connection;
+    int result = 0;
 
     pthread_mutex_lock(&sqlite->lock);
+    while (sqlite->forking)
+        pthread_cond_wait(&sqlite->changed, &sqlite->lock);
     leave_parent(sqlite);
+    sqlite->in_use++;
     connection = sqlite->idle;
     if (connection)
         sqlite->idle = connection->next;
     pthread_mutex_unlock(&sqlite->lock);
     if (!connection)
-        return connection_open(sqlite, ret_connection, error);
-    *ret_connection = connection;
-    return 0;
+        result = connection_open(sqlite, &connection, error);
+    if (result == 0) {
+        *ret_connection = connection;
+        return 0;
+    }
+    pthread_mutex_lock(&sqlite->lock);
+    end_use(sqlite);
+    pthread_mutex_unlock(&sqlite->lock);
+    return result;
 }
 
 void connection_give(struct sqlite_backend *sqlite, struct connection *connection) {
     pthread_mutex_lock(&sqlite->lock);
     connection->next = sqlite->idle;
     sqlite->idle = connection;
+    end_use(sqlite);
     pthread_mutex_unlock(&sqlite->lock);
+}
+
+static void hold_for_fork(void *context) {
+    struct sqlite_backend *sqlite = context;
+
+    pthread_mutex_lock(&sqlite->lock);
+    sqlite->forking = true;
+    while (sqlite->in_use > 0)
+        pthread_cond_wait(&sqlite->changed, &sqlite->lock);
+}
+
+static void release_after_fork(void *context, bool in_child) {
+    struct sqlite_backend *sqlite = context;
+
+    if (in_child) /* those who wait did not come along */
+        pthread_cond_init(&sqlite->changed, NULL);
+    sqlite->forking = false;
+    pthread_cond_broadcast(&sqlite->changed);
+    pthread_mutex_unlock(&sqlite->lock);
+}
+
+void connection_guard_add(struct sqlite_backend *sqlite) {
+    sqlite->guard =
+        (struct fork_guard){hold_for_fork, release_after_fork, sqlite, FORK_LEVEL_STORE, NULL};
+    fork_guard_add(&sqlite->guard);
 }
 
 void connection_close_all(struct sqlite_backend *sqlite) {

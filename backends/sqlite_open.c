@@ -53,7 +53,7 @@ static int check_place(const struct sqlite_backend *sqlite, struct cubby_error *
         result =
             error_set_errno(error, errno, "cannot open the folder of the store %s", sqlite->path);
     else
-        result = trust_check(folder, &status, true, error);
+        result = trust_check(folder, &status, error);
     free(copy);
     if (result < 0)
         return result;
@@ -65,7 +65,7 @@ static int check_place(const struct sqlite_backend *sqlite, struct cubby_error *
         return error_set(error, CUBBY_ERR_INVALID,
                          "%s is not a regular file: a SQLite store needs one, and follows no link",
                          sqlite->path);
-    return trust_check(sqlite->path, &status, false, error);
+    return trust_check(sqlite->path, &status, error);
 }
 
 /* Made before SQLite sees it, so that its mode does not hang on the umask; the WAL gets the same.

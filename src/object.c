@@ -39,18 +39,29 @@ struct cubby_blob *object_blob(const struct cubby_object *object) {
     return object->blob;
 }
 
+/* True if what was found is the name as messages spell it, `NAME(3): error` or `of "NAME"`, and not
+ * a part of another word. */
+static bool is_whole_name(const char *log, const char *found, size_t length) {
+    bool begins = found == log || strchr("\n\" ", found[-1]);
+
+    return begins && found[length] && strchr("(\"", found[length]);
+}
+
 int object_rename_source(struct cubby_object *object, const char *name) {
     const char *log = cubby_object_log(object);
     const char *old = meta_text(object->view.meta, object->view.meta_size, META_SOURCE_NAME);
     struct buffer renamed = BUFFER_INIT;
-    const char *found;
+    const char *found, *text = log;
+    size_t length = strlen(old);
 
     if (!*log || !*old || strcmp(old, name) == 0)
         return 0;
     while ((found = strstr(log, old))) {
+        bool whole = is_whole_name(text, found, length);
+
         buffer_add(&renamed, log, (size_t)(found - log));
-        buffer_add_text(&renamed, name);
-        log = found + strlen(old);
+        buffer_add_text(&renamed, whole ? name : old);
+        log = found + length;
     }
     buffer_add_text(&renamed, log);
     object->log = buffer_steal_text(&renamed);

@@ -23,12 +23,13 @@ int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_object **ret_object,
                     struct cubby_outcome *ret_outcome, struct cubby_error *error) {
     struct cubby_outcome outcome;
-    int result;
+    int result = cache_check_kind(kind, error);
 
     /* A hit in memory takes less time than two looks at the clock: only who asks waits for them. */
     if (ret_outcome)
         begin(key, &outcome);
-    result = outcome_look_up(cache, kind, key, ret_object, ret_outcome ? &outcome : NULL);
+    if (result == 0)
+        result = outcome_look_up(cache, kind, key, ret_object, ret_outcome ? &outcome : NULL);
     if (result < 0)
         error_set(error, result, "no store holds an entry of that key");
     return ret_outcome ? end(result, &outcome, ret_outcome) : result;
@@ -36,9 +37,10 @@ int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
 
 int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
                      const struct cubby_key *key, struct cubby_object **ret_object) {
+    int result = cache_check_kind(kind, NULL);
     const char *tier;
 
-    return cache_lookup(cache, kind, key, ret_object, &tier);
+    return result < 0 ? result : cache_lookup(cache, kind, key, ret_object, &tier);
 }
 
 static int encode(const struct cubby_key *key, const void *data, size_t size, uint64_t make_ns,

@@ -251,6 +251,52 @@ true_that diff -r jobs plain-cubin
 status 1 "$cubby" --json --cache file:jobs-store compile -j 3 --arch sm_90 k/*.cu bad.cu
 true_that outcomes error 1
 
+# ---- Names that are not UTF-8, sources that must not be lost, stores that may not be written
+
+odd=$(printf 'odd\377.cu')
+cp saxpy.cu "$odd"
+status 0 "$cubby" --cache file:odd --json compile --arch sm_90 -o odd.cubin "$odd"
+status 0 "$cubby" --cache file:odd --json ls
+true_that prints '"source":"odd?.cu"'
+status 0 "$cubby" --cache file:odd --json key --explain --arch sm_90 "$odd"
+true_that prints '"source":"odd?.cu"'
+status 0 "$cubby" --cache "file:/proc/$odd" --json doctor
+true_that prints '/proc/odd?'
+status 0 "$cubby" --cache file:odd --json key --arch sm_90 "$odd"
+key=$(sed 's/.*"key":"\([0-9a-f]*\)".*/\1/' out)
+status 0 "$cubby" --cache file:odd --json show "$key"
+true_that prints '"source":"odd?.cu"'
+status 4 "$cubby" --cache 'file:odd?read_only=1' rm "$key"
+true_that says 'opened read-only'
+status 0 "$cubby" --cache 'file:other,file:odd?read_only=1' compile --arch sm_90 -o o saxpy.cu
+status 0 "$cubby" --cache file:other key --arch sm_90 saxpy.cu
+key=$(cat out)
+status 0 "$cubby" --cache 'file:other,file:odd?read_only=1' rm "$key"
+status 4 "$cubby" --cache 'file:other,file:odd?read_only=1' rm "$key"
+true_that says 'no store holds the key'
+cp saxpy.cu mine.ptx
+status 2 "$cubby" --cache file:odd compile --kind cuda --target ptx --arch sm_90 mine.ptx
+true_that cmp mine.ptx saxpy.cu
+status 2 "$cubby" --cache file:odd compile --arch sm_90 /dev/zero
+true_that says 'longer than'
+cp saxpy.cu privileged; chmod 4755 privileged
+status 0 "$cubby" --cache file:odd compile --arch sm_90 -o privileged saxpy.cu
+true_that [ ! -u privileged ]
+
+# ---- Stores that others could write
+
+mkdir -m 1777 sticky
+if "$cubby" --cache sqlite:probe.db stats >/dev/null 2>&1; then
+    status 4 "$cubby" --cache sqlite:sticky/x.db stats
+    true_that says 'sticky can be written by others'
+fi
+status 4 "$cubby" --cache file:sticky stats
+status 0 "$cubby" --cache file:trusted stats
+chmod 777 trusted/object
+status 4 "$cubby" --cache file:trusted stats
+true_that says 'trusted/object can be written by others'
+status 0 "$cubby" --cache file:trusted compile --arch sm_90 saxpy.cu
+
 # ---- Help
 
 status 0 "$cubby" --help

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens between the tiers, whatever the stores do. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake_backend.h"
@@ -212,6 +214,114 @@ START_TEST(test_bad_backends) {
 }
 END_TEST
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+struct crowd {
+    struct cubby_cache *cache;
+    atomic_bool over;
+};
+
+/* A database that is busy for long may drop a put; what counts is that it comes back. */
+static void use_once(struct cubby_cache *cache, unsigned number) {
+    struct cubby_key key = key_of(number);
+
+    cubby_cache_put(cache, &key, "text", 4, NULL);
+    free(get(cache, number));
+}
+
+static void *use_without_end(void *context) {
+    struct crowd *crowd = context;
+
+    for (unsigned i = 0; !atomic_load(&crowd->over); i = (i + 1) % 64) {
+        use_once(crowd->cache, i);
+    }
+    return NULL;
+}
+
+/* The spec of a store of its own. */
+static char *spec_of(const char *store, const char *name) {
+    char *spec;
+
+    if (strcmp(store, "memory") == 0)
+        return strdup(store);
+    ck_assert_int_gt(asprintf(&spec, "%s:%s/%s", store, scratch_dir(), name), 0);
+    return spec;
+}
+
+static const char *const STORES[] = {"memory", "file", "sqlite"};
+
+/* A cache over one kind of store; NULL where this build has none. */
+static struct cubby_cache *open_store(const char *store, const char *name) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    char *spec = spec_of(store, name);
+    struct cubby_cache *cache;
+
+    ck_ok(cubby_cache_open(spec, &cache, &error), &error);
+    free(spec);
+    if (cubby_cache_tier_count(cache) == 1)
+        return cache;
+    ck_assert_int_eq(cubby_cache_problem(cache, 0)->code, CUBBY_ERR_UNSUPPORTED);
+    cubby_cache_unref(cache);
+    return NULL;
+}
+
+/* A child must not inherit a lock that another thread held: it would wait for ever. */
+START_TEST(test_fork_among_threads) {
+    struct crowd crowd = {open_store(STORES[_i], "fork"), false};
+    pthread_t threads[3];
+
+    if (!crowd.cache)
+        return;
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, use_without_end, &crowd), 0);
+    for (int round = 0; round < 12; round++) {
+        int status;
+        pid_t child = fork();
+
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            alarm(20);
+            for (unsigned i = 0; i < 8; i++) {
+                use_once(crowd.cache, i);
+            }
+            _exit(0);
+        }
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_msg(status == 0, "round %d: the child ended with %d", round, status);
+    }
+    atomic_store(&crowd.over, true);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    cubby_cache_unref(crowd.cache);
+}
+END_TEST
+
+#endif
+
+START_TEST(test_unknown_kinds) {
+    static const int KINDS[] = {-1, CUBBY_ENTRY_KINDS, 77};
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_key key = key_of(1);
+    struct cubby_object *object;
+    struct cubby_cache *cache;
+    char *spec;
+
+    ck_assert_int_gt(asprintf(&spec, "file:%s/kinds", scratch_dir()), 0);
+    ck_ok(cubby_cache_open(spec, &cache, &error), &error);
+    for (size_t i = 0; i < sizeof(KINDS) / sizeof(*KINDS); i++) {
+        enum cubby_entry_kind kind = (enum cubby_entry_kind)KINDS[i];
+
+        ck_assert_int_eq(cubby_cache_get(cache, kind, &key, &object, NULL, &error),
+                         CUBBY_ERR_INVALID);
+        ck_assert_ptr_nonnull(strstr(error.message, "is not known"));
+        cubby_error_clear(&error);
+        ck_assert_int_eq(cubby_cache_peek(cache, kind, &key, &object), CUBBY_ERR_INVALID);
+        ck_assert_int_eq(cubby_cache_remove(cache, kind, &key, NULL), CUBBY_ERR_INVALID);
+    }
+    cubby_cache_unref(cache);
+    free(spec);
+}
+END_TEST
+
 START_TEST(test_unusable_store_is_left_out) {
     char *path = path_in(scratch_dir(), "a-file"), *spec;
     struct cubby_error error = CUBBY_ERROR_INIT;
@@ -358,6 +468,11 @@ int main(void) {
     tcase_add_test(tcase, test_get_or_make);
     tcase_add_test(tcase, test_make_survives_a_dead_store);
     tcase_add_test(tcase, test_bad_backends);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    /* The sanitizers' own allocator locks are not released in a child. */
+    tcase_add_loop_test(tcase, test_fork_among_threads, 0, 3);
+#endif
+    tcase_add_test(tcase, test_unknown_kinds);
     tcase_add_test(tcase, test_unusable_store_is_left_out);
     tcase_add_test(tcase, test_tiers_by_spec);
     tcase_add_test(tcase, test_clear_without_the_operation);

@@ -260,6 +260,19 @@ START_TEST(test_logs) {
     ck_assert_int_eq(outcome.kind, CUBBY_OUTCOME_HIT);
     ck_assert_str_eq(cubby_object_log(object), "/there/k.cu(1): warning: as you wish\n");
     cubby_object_unref(object);
+    cubby_program_unref(here);
+    cubby_program_unref(there);
+    /* A short name is not looked for within words. */
+    options.name = "s";
+    here = make("FAKE_WARNING", &options);
+    options.name = "/there/s";
+    there = make("FAKE_WARNING", &options);
+    ck_ok(cubby_compile(cache, here, 0, &object, NULL, &error), &error);
+    cubby_object_unref(object);
+    ck_ok(cubby_compile(cache, there, 0, &object, &outcome, &error), &error);
+    ck_assert_int_eq(outcome.kind, CUBBY_OUTCOME_HIT);
+    ck_assert_str_eq(cubby_object_log(object), "/there/s(1): warning: as you wish\n");
+    cubby_object_unref(object);
     longer = make("FAKE_LONG_LOG", &options);
     ck_ok(cubby_compile(cache, longer, 0, &object, &outcome, &error), &error);
     ck_assert_uint_lt(strlen(cubby_object_log(object)), 1 << 20);

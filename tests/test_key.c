@@ -348,10 +348,16 @@ START_TEST(test_side_effects_are_refused) {
 END_TEST
 
 START_TEST(test_bypassed_options) {
-    static const char *const BYPASSED[] = {"-pch", "-use-pch=x", "-pch-dir=d",
-                                           "-Xptxas=--options-file=f"};
+    static const char *const BYPASSED[] = {"-pch",
+                                           "-use-pch=x",
+                                           "-pch-dir=d",
+                                           "-Xptxas=--options-file=f",
+                                           "-Xptxas=-optf=f",
+                                           "--ptxas-options=-v -optf f",
+                                           "-Xptxas=more.ptx",
+                                           "-Xptxas=-o"};
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof(BYPASSED) / sizeof(*BYPASSED); i++) {
         struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
         struct cubby_program *program;
 
@@ -434,6 +440,28 @@ START_TEST(test_debug_info_holds_folder_and_stamps) {
 }
 END_TEST
 
+/* The compiler stamps what bears the name of an in-memory header, though it does not read it. */
+START_TEST(test_debug_info_holds_stamps_of_headers) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    char *file = path_in(scratch_dir(), "mem.h");
+    struct cubby_header header = {file, "int a;", 6};
+    const char *option = "-lineinfo";
+    struct cubby_key plain, debug;
+
+    options.headers = &header;
+    options.header_count = 1;
+    options.options = &option;
+    plain = derive(SOURCE, &options);
+    options.option_count = 1;
+    debug = derive(SOURCE, &options);
+    write_file(file, "x", 1);
+    ck_assert(!same(debug, derive(SOURCE, &options)));
+    options.option_count = 0;
+    ck_assert(same(plain, derive(SOURCE, &options)));
+    free(file);
+}
+END_TEST
+
 /* ---- Sources that cannot be kept ----------------------------------------------------------------
  */
 
@@ -464,6 +492,9 @@ START_TEST(test_reading_files) {
                                        "#if 1 && \\\n __has_include(\"a.h\")\n#endif",
                                        "#define H __has_include\n",
                                        "#if __has_include_next(<a.h>)\n#endif",
+                                       "#if /*\n*/ __has_include(\"a.h\")\n#endif",
+                                       "#if 1 ||\\\n/*\n*/ __has_embed(\"a\")\n#endif",
+                                       "#define P(a, b) a##b\n#if P(__has_, include)(\"a.h\")",
                                        "int x;\n#include <unterminated\nint y;"};
     static const char *const DO_NOT[] = {"// this does include much\n",
                                          "#define include 1\nint x;",
@@ -526,6 +557,77 @@ START_TEST(test_date_and_time) {
     ck_assert(!is_cacheable("const char *d = __DATE__;"));
     ck_assert(!is_cacheable("const char *d = __TI\\\nME__;"));
     ck_assert(is_cacheable("int __TIMESTAMP__x;"));
+}
+END_TEST
+
+START_TEST(test_pasted_words) {
+    static const char *const MADE[] = {
+        "#define P(a, b) a##b\nP(__TI, ME__)",
+        "#define P(a, b, c) a %:%: b %:%: c\nP(_, _DATE_, _)",
+        "#define P(a, b) a ?\?=?\?= b\nP(__DA\\\nT, E__)",
+        "#define P(a) __##a##__\nP(TIME)",
+        "#define P(a, b) a#\\\n#b\nP(__has_, embed)",
+    };
+    static const char *const NOT_MADE[] = {"#define P(a, b) a##b\nP(__TI, MER__)",
+                                           "#define P(a) k_##a\nint P(DATE), __x, x__;",
+                                           "__TI ME__ __has_ include"};
+
+    for (size_t i = 0; i < sizeof(MADE) / sizeof(*MADE); i++)
+        ck_assert_msg(!is_cacheable(MADE[i]), "missed: %s", MADE[i]);
+    for (size_t i = 0; i < sizeof(NOT_MADE) / sizeof(*NOT_MADE); i++)
+        ck_assert_msg(is_cacheable(NOT_MADE[i]), "wrongly found: %s", NOT_MADE[i]);
+}
+END_TEST
+
+/* True if a program of this text, option and name expression is kept. */
+static bool is_kept(const char *text, const char *option, const char *name) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    struct cubby_program *program;
+    bool kept;
+
+    options.options = &option;
+    options.option_count = option != NULL;
+    options.names = &name;
+    options.name_count = name != NULL;
+    program = make(text, &options);
+    kept = cubby_program_uncacheable(program) == NULL;
+    cubby_program_unref(program);
+    return kept;
+}
+
+START_TEST(test_words_in_options_and_names) {
+    ck_assert(is_kept(SOURCE, "-DX=1", "k"));
+    ck_assert(!is_kept(SOURCE, "-DX=__TIME__", NULL));
+    ck_assert(!is_kept(SOURCE, "-DX=__has_include(<a.h>)", NULL));
+    ck_assert(!is_kept(SOURCE, NULL, "k<__DATE__[0]>"));
+    ck_assert(!is_kept("#define P(a, b) a##b\nP(__TI, X)", "-DX=ME__", NULL));
+    ck_assert(!is_kept("P(__TI, ME__)", "-DP(a,b)=a##b", NULL));
+    ck_assert(!is_kept("#define P(a, b) a##b\n", NULL, "k<P(__TI,ME__)[0]>"));
+}
+END_TEST
+
+/* What an option or a name expression asks for counts as what the text asks for. */
+START_TEST(test_file_name_in_options_and_names) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    const char *define = "-DX=__FILE__", *name = "k<sizeof(__FILE__)>";
+    struct cubby_key one, other;
+
+    options.options = &define;
+    options.option_count = 1;
+    options.name = "a/k.cu";
+    one = derive(SOURCE, &options);
+    options.name = "b/k.cu";
+    ck_assert(!same(one, derive(SOURCE, &options)));
+    options.option_count = 0;
+    one = derive(SOURCE, &options);
+    options.name = "a/k.cu";
+    ck_assert(same(one, derive(SOURCE, &options)));
+    options.names = &name;
+    options.name_count = 1;
+    one = derive(SOURCE, &options);
+    options.name = "longer/k.cu";
+    other = derive(SOURCE, &options);
+    ck_assert(!same(one, other));
 }
 END_TEST
 
@@ -647,10 +749,14 @@ int main(void) {
     tcase_add_test(tcase, test_ptx_of_sm_is_that_of_compute);
     tcase_add_test(tcase, test_folder_of_the_name);
     tcase_add_test(tcase, test_debug_info_holds_folder_and_stamps);
+    tcase_add_test(tcase, test_debug_info_holds_stamps_of_headers);
     tcase_add_test(tcase, test_reading_files);
     tcase_add_test(tcase, test_memory_headers_are_no_files);
     tcase_add_test(tcase, test_pre_include);
     tcase_add_test(tcase, test_date_and_time);
+    tcase_add_test(tcase, test_pasted_words);
+    tcase_add_test(tcase, test_words_in_options_and_names);
+    tcase_add_test(tcase, test_file_name_in_options_and_names);
     tcase_add_test(tcase, test_bad_input);
     tcase_add_test(tcase, test_utf8);
     tcase_add_test(tcase, test_user_keys);

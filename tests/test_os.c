@@ -153,25 +153,24 @@ START_TEST(makes_folders_that_are_missing) {
 }
 END_TEST
 
-static int check(uid_t owner, mode_t mode, bool sticky_is_fine, struct cubby_error *error) {
+static int check(uid_t owner, mode_t mode, struct cubby_error *error) {
     const struct stat status = {.st_uid = owner, .st_mode = S_IFDIR | mode};
 
     cubby_error_clear(error);
-    return trust_check("/the/store", &status, sticky_is_fine, error);
+    return trust_check("/the/store", &status, error);
 }
 
 START_TEST(trusts_only_what_others_cannot_write) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     uid_t me = geteuid();
 
-    ck_ok(check(me, 0700, false, &error), &error);
-    ck_ok(check(0, 0755, false, &error), &error);
-    ck_ok(check(0, 01777, true, &error), &error);
-    ck_assert_int_eq(check(0, 01777, false, &error), CUBBY_ERR_INVALID);
-    ck_assert_int_eq(check(me, 0777, true, &error), CUBBY_ERR_INVALID);
-    ck_assert_int_eq(check(me, 0720, false, &error), CUBBY_ERR_INVALID);
+    ck_ok(check(me, 0700, &error), &error);
+    ck_ok(check(0, 0755, &error), &error);
+    ck_assert_int_eq(check(0, 01777, &error), CUBBY_ERR_INVALID);
+    ck_assert_int_eq(check(me, 0777, &error), CUBBY_ERR_INVALID);
+    ck_assert_int_eq(check(me, 0720, &error), CUBBY_ERR_INVALID);
     ck_assert_ptr_nonnull(strstr(error.message, "/the/store can be written by others (mode 0720)"));
-    ck_assert_int_eq(check(me + 1, 0700, false, &error), CUBBY_ERR_INVALID);
+    ck_assert_int_eq(check(me + 1, 0700, &error), CUBBY_ERR_INVALID);
     ck_assert_ptr_nonnull(strstr(error.message, "belongs to user"));
     cubby_error_clear(&error);
 }

@@ -348,7 +348,7 @@ typedef int (*cubby_make_function)(void *context, struct cubby_blob **ret_blob,
  * @param kind CUBBY_ENTRY_OBJECT or CUBBY_ENTRY_USER
  * @param[out] ret_object new reference
  * @param[out] ret_outcome may be NULL
- * @return 0 or CUBBY_ERR_NOT_FOUND
+ * @return 0, CUBBY_ERR_NOT_FOUND, or CUBBY_ERR_INVALID for a kind that is none
  */
 int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_object **ret_object,

@@ -162,6 +162,14 @@ int cubby_cache_flush(struct cubby_cache *cache, struct cubby_error *error) {
     return result;
 }
 
+int cache_check_kind(enum cubby_entry_kind kind, struct cubby_error *error) {
+    if ((unsigned)kind < CUBBY_ENTRY_KINDS)
+        return 0;
+    return error_set(error, CUBBY_ERR_INVALID,
+                     "entry kind %d is not known: expected one of enum cubby_entry_kind",
+                     (int)kind);
+}
+
 /* ---- Entries -------------------------------------------------------------------------- */
 
 /* One tier's answer; a damaged entry is removed, so that the next put heals it. */

@@ -41,4 +41,7 @@ int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const str
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);
 
+/* Stores index arrays by the kind: 0, or INVALID for a value that is none. */
+int cache_check_kind(enum cubby_entry_kind kind, struct cubby_error *error);
+
 #endif

@@ -6,19 +6,32 @@
 #include "cache/state.h"
 #include "util/error.h"
 
+/* A read-only tier cannot remove, which matters only where there is something to remove. */
+static bool holds(struct cubby_backend *tier, enum cubby_entry_kind kind,
+                  const struct cubby_key *key) {
+    struct cubby_blob *blob = NULL;
+    bool found = tier->ops->get(tier, kind, key, &blob, NULL) == 0;
+
+    cubby_blob_unref(blob);
+    return found;
+}
+
 int cubby_cache_remove(struct cubby_cache *cache, enum cubby_entry_kind kind,
                        const struct cubby_key *key, struct cubby_error *error) {
     struct cubby_error problem = CUBBY_ERROR_INIT;
     bool removed = false;
-    int result;
+    int result = cache_check_kind(kind, error);
 
+    if (result < 0)
+        return result;
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_error one = CUBBY_ERROR_INIT;
 
         result = cache->tiers[i]->ops->remove(cache->tiers[i], kind, key, &one);
         if (result == 0)
             removed = true;
-        else if (result != CUBBY_ERR_NOT_FOUND)
+        else if (result != CUBBY_ERR_NOT_FOUND &&
+                 (result != CUBBY_ERR_UNSUPPORTED || holds(cache->tiers[i], kind, key)))
             error_move(&problem, &one);
         cubby_error_clear(&one);
     }

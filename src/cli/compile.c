@@ -116,6 +116,14 @@ static int compare_text(const void *left, const void *right) {
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
+/* True if the result would replace its own source. */
+static bool is_source(const char *output, const char *source) {
+    struct stat a, b;
+
+    return stat(output, &a) == 0 && stat(source, &b) == 0 && S_ISREG(a.st_mode) &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 /* Two sources of the same name would overwrite each other's results. */
 static int check_outputs(const struct compile_args *args) {
     char **outputs = calloc(args->file_count, sizeof(*outputs));
@@ -125,6 +133,13 @@ static int check_outputs(const struct compile_args *args) {
         outputs[i] = output_of(args, args->files[i]);
         if (!outputs[i])
             status = STATUS_USAGE;
+        else if (is_source(outputs[i], args->files[i])) {
+            fprintf(stderr,
+                    "cubby: %s would be replaced by what is compiled from it: give -o another "
+                    "file\n",
+                    args->files[i]);
+            status = STATUS_USAGE;
+        }
     }
     if (status == STATUS_OK)
         qsort(outputs, args->file_count, sizeof(*outputs), compare_text);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/report.h"
 #include "key/locate.h"
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -36,7 +37,7 @@ static json_t *find_nvrtc(struct cubby_cache *cache, enum status *ret_status) {
     json_t *found;
 
     if (cubby_toolchain_find(cache, &toolchain, &error) < 0) {
-        found = json_pack("{s:s}", "problem", error.message);
+        found = json_pack("{s:o}", "problem", text_json(error.message));
         *ret_status = STATUS_MISSING;
         cubby_error_clear(&error);
         return found;
@@ -59,9 +60,10 @@ static json_t *find_library(const struct library *library) {
     if (result == 0 && !location.path)
         result = locate_library(library, true, &location, NULL, &error);
     if (result == 0)
-        found = json_pack("{s:s}", "path", location.path);
+        found = json_pack("{s:o}", "path", text_json(location.path));
     else
-        found = json_pack("{s:s}", "problem", *error.message ? error.message : "not found");
+        found =
+            json_pack("{s:o}", "problem", text_json(*error.message ? error.message : "not found"));
     free(location.path);
     cubby_error_clear(&error);
     return found;
@@ -73,7 +75,7 @@ static json_t *find_device(void) {
     json_t *found;
 
     if (cubby_device_find(&device, &error) < 0) {
-        found = json_pack("{s:s}", "problem", error.message);
+        found = json_pack("{s:o}", "problem", text_json(error.message));
         cubby_error_clear(&error);
         return found;
     }
@@ -95,12 +97,12 @@ static json_t *find_stores(struct cubby_cache *cache) {
             store = json_pack("{s:s, s:I, s:I}", "tier", name, "bytes", (json_int_t)stats.bytes,
                               "max_size", (json_int_t)stats.max_size);
         else
-            store = json_pack("{s:s, s:s}", "tier", name, "problem", error.message);
+            store = json_pack("{s:s, s:o}", "tier", name, "problem", text_json(error.message));
         json_array_append_new(stores, store);
         cubby_error_clear(&error);
     }
     for (size_t i = 0; (problem = cubby_cache_problem(cache, i)); i++)
-        json_array_append_new(stores, json_pack("{s:s}", "problem", problem->message));
+        json_array_append_new(stores, json_pack("{s:o}", "problem", text_json(problem->message)));
     return stores;
 }
 

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/input.h"
+#include "cli/report.h"
 #include "util/error.h"
 
 /* ---- Command lines ------------------------------------------------------------------- */
@@ -130,10 +131,10 @@ static int list_entry(const char *tier, const struct cubby_entry_info *info, voi
     cubby_key_format(&info->key, hex);
     format_time(object_info.created_at, created);
     if (listing->cli->json) {
-        json_t *line =
-            json_pack("{s:s,s:s,s:I,s:s,s:s,s:s,s:s}", "key", hex, "tier", tier, "bytes",
-                      (json_int_t)cubby_object_size(object), "target", object_info.target, "arch",
-                      object_info.arch, "source", object_info.source_name, "created", created);
+        json_t *line = json_pack("{s:s,s:s,s:I,s:s,s:o,s:o,s:s}", "key", hex, "tier", tier, "bytes",
+                                 (json_int_t)cubby_object_size(object), "target",
+                                 object_info.target, "arch", text_json(object_info.arch), "source",
+                                 text_json(object_info.source_name), "created", created);
 
         json_dumpf(line, stdout, JSON_COMPACT);
         putchar('\n');
@@ -165,22 +166,14 @@ int verb_ls(struct cli *cli, int argc, char **argv) {
 
 /* ---- show ----------------------------------------------------------------------------------- */
 
-static json_t *names_json(const struct cubby_object *object) {
-    json_t *names = json_object();
-    const char *expression, *lowered;
-
-    for (size_t i = 0; (expression = cubby_object_name(object, i, &lowered)); i++)
-        json_object_set_new(names, expression, json_string(lowered));
-    return names;
-}
-
 static void show_json(const char *hex, const struct cubby_object *object,
                       const struct cubby_object_info *info, const char *created) {
-    json_t *shown = json_pack("{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:f,s:o,s:s}", "key", hex, "bytes",
-                              (json_int_t)cubby_object_size(object), "target", info->target, "arch",
-                              info->arch, "source", info->source_name, "toolchain", info->toolchain,
-                              "created", created, "compile_ms", (double)info->compile_ns / 1e6,
-                              "names", names_json(object), "log", cubby_object_log(object));
+    json_t *shown =
+        json_pack("{s:s,s:I,s:s,s:o,s:o,s:s,s:s,s:f,s:o,s:o}", "key", hex, "bytes",
+                  (json_int_t)cubby_object_size(object), "target", info->target, "arch",
+                  text_json(info->arch), "source", text_json(info->source_name), "toolchain",
+                  info->toolchain, "created", created, "compile_ms", (double)info->compile_ns / 1e6,
+                  "names", names_json(object), "log", text_json(cubby_object_log(object)));
 
     json_dumpf(shown, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
     putchar('\n');
@@ -257,16 +250,26 @@ int verb_get(struct cli *cli, int argc, char **argv) {
  * ----------------------------------------------------------------------------------- */
 
 static int remove_key(struct cubby_cache *cache, const char *hex, struct cubby_error *error) {
+    static const enum cubby_entry_kind KINDS[] = {CUBBY_ENTRY_OBJECT, CUBBY_ENTRY_USER};
     struct cubby_key key;
+    bool removed = false;
     int result = cubby_key_parse(hex, &key, error);
-    int user;
 
-    if (result < 0)
-        return result;
-    result = cubby_cache_remove(cache, CUBBY_ENTRY_OBJECT, &key, NULL);
-    user = cubby_cache_remove(cache, CUBBY_ENTRY_USER, &key,
-                              result == CUBBY_ERR_NOT_FOUND ? error : NULL);
-    return result == CUBBY_ERR_NOT_FOUND ? user : result;
+    for (size_t i = 0; i < 2 && result == 0; i++) {
+        struct cubby_error problem = CUBBY_ERROR_INIT;
+
+        result = cubby_cache_remove(cache, KINDS[i], &key, &problem);
+        removed = removed || result == 0;
+        if (result == CUBBY_ERR_NOT_FOUND)
+            result = 0;
+        else
+            error_move(error, &problem);
+        cubby_error_clear(&problem);
+    }
+    if (result == 0 && !removed)
+        result =
+            error_set(error, CUBBY_ERR_NOT_FOUND, "no store holds the key %s: see `cubby ls`", hex);
+    return result;
 }
 
 int verb_rm(struct cli *cli, int argc, char **argv) {

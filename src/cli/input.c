@@ -14,6 +14,7 @@
 #include "util/error.h"
 
 #define CHUNK (64 * 1024)
+#define MAX_INPUT (256 << 20) /* /dev/zero has no end, and no source is that long */
 
 static int fail(struct cubby_error *error, const char *what, const char *path) {
     int errnum = errno;
@@ -28,7 +29,8 @@ static int read_all(int fd, struct buffer *buffer) {
     char *chunk = malloc(CHUNK);
     ssize_t size = chunk ? 0 : -1;
 
-    while (chunk && (size = fd_read_full(fd, chunk, CHUNK)) > 0)
+    while (chunk && buffer->size <= MAX_INPUT && !buffer->failed &&
+           (size = fd_read_full(fd, chunk, CHUNK)) > 0)
         buffer_add(buffer, chunk, (size_t)size);
     free(chunk);
     return size < 0 ? -1 : 0;
@@ -48,6 +50,10 @@ int input_read(const char *path, char **ret_data, size_t *ret_size, struct cubby
     if (!standard)
         close(fd);
     size = buffer.size;
+    if (result == 0 && size > MAX_INPUT)
+        result = error_set(error, CUBBY_ERR_INVALID,
+                           "%s is longer than %d MB: expected a source for the compiler",
+                           standard ? "standard input" : path, MAX_INPUT >> 20);
     if (result == 0) {
         *ret_data = buffer_steal_text(&buffer);
         *ret_size = size;
@@ -122,7 +128,7 @@ int output_write(const char *path, const void *data, size_t size, struct cubby_e
     target = realpath(path, NULL); /* a link stays, and what it points to is replaced */
     if (!target)
         return fail(error, "write", path);
-    result = write_replacing(target, status.st_mode & 07777, data, size, error);
+    result = write_replacing(target, status.st_mode & 0777, data, size, error);
     free(target);
     return result;
 }

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/program_args.h"
+#include "cli/report.h"
 
 enum { OPTION_EXPLAIN = 1024 };
 
@@ -57,7 +58,8 @@ static void print_field(const char *name, const char *value, void *context) {
     if (!fields)
         printf("%-16s %s\n", name, value);
     else
-        json_array_append_new(fields, json_pack("{s:s, s:s}", "name", name, "value", value));
+        json_array_append_new(fields,
+                              json_pack("{s:s, s:o}", "name", name, "value", text_json(value)));
 }
 
 static int print_key(const struct cli *cli, const struct key_args *args, struct cubby_cache *cache,
@@ -74,8 +76,9 @@ static int print_key(const struct cli *cli, const struct key_args *args, struct 
         return result;
     cubby_key_format(&key, hex);
     if (cli->json) {
-        json_t *object = json_pack("{s:s, s:s, s:s?, s:o*}", "source", args->file, "key", hex,
-                                   "reason", reason, "fields", fields);
+        json_t *object =
+            json_pack("{s:o, s:s, s:o, s:o*}", "source", text_json(args->file), "key", hex,
+                      "reason", reason ? text_json(reason) : json_null(), "fields", fields);
 
         json_dumpf(object, stdout, JSON_COMPACT);
         putchar('\n');

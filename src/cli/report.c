@@ -6,32 +6,43 @@
 #include <string.h>
 #include <unistd.h>
 
-static json_t *names_of(const struct cubby_object *object) {
-    json_t *names = json_object();
-    const char *expression, *lowered;
+/* The text with what is not UTF-8 marked, new; NULL when memory is short. */
+static char *marked(const char *text) {
+    char *copy = strdup(text);
 
-    for (size_t i = 0; object && (expression = cubby_object_name(object, i, &lowered)); i++)
-        json_object_set_new(names, expression, json_string(lowered));
-    return names;
+    for (char *c = copy; c && *c; c++) {
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    }
+    return copy;
 }
 
-/* Text that a compiler wrote, which may hold bytes that are not UTF-8. */
-static json_t *text_of(const char *text) {
+json_t *text_json(const char *text) {
     json_t *json = json_string(text);
     char *copy;
 
     if (json)
         return json;
-    copy = strdup(text);
-    if (!copy)
-        return json_string("");
-    for (char *c = copy; *c; c++) {
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    }
-    json = json_string(copy);
+    copy = marked(text);
+    json = json_string(copy ? copy : "");
     free(copy);
     return json;
+}
+
+json_t *names_json(const struct cubby_object *object) {
+    json_t *names = json_object();
+    const char *expression, *lowered;
+
+    for (size_t i = 0; object && (expression = cubby_object_name(object, i, &lowered)); i++) {
+        if (json_object_set_new(names, expression, text_json(lowered)) < 0) {
+            char *copy = marked(expression);
+
+            if (copy)
+                json_object_set_new(names, copy, text_json(lowered));
+            free(copy);
+        }
+    }
+    return names;
 }
 
 static json_t *milliseconds(uint64_t ns) {
@@ -50,10 +61,10 @@ json_t *report_new(const char *source, const char *output, const char *target, c
 
     if (outcome->has_key)
         cubby_key_format(&outcome->key, key);
-    json_object_set_new(report, "source", text_of(source));
-    json_object_set_new(report, "output", output ? text_of(output) : json_null());
+    json_object_set_new(report, "source", text_json(source));
+    json_object_set_new(report, "output", output ? text_json(output) : json_null());
     json_object_set_new(report, "target", json_string(target));
-    json_object_set_new(report, "arch", arch ? text_of(arch) : json_null());
+    json_object_set_new(report, "arch", arch ? text_json(arch) : json_null());
     json_object_set_new(report, "key", *key ? json_string(key) : json_null());
     json_object_set_new(report, "outcome",
                         json_string(failed ? "error" : cubby_outcome_name(outcome->kind)));
@@ -62,12 +73,12 @@ json_t *report_new(const char *source, const char *output, const char *target, c
     json_object_set_new(report, "compile_ms", milliseconds(outcome->compile_ns));
     json_object_set_new(report, "bytes",
                         json_integer(object ? (json_int_t)cubby_object_size(object) : 0));
-    json_object_set_new(report, "names", names_of(object));
-    json_object_set_new(report, "log", text_of(log));
+    json_object_set_new(report, "names", names_json(object));
+    json_object_set_new(report, "log", text_json(log));
     json_object_set_new(report, "reason",
-                        *outcome->reason ? text_of(outcome->reason) : json_null());
+                        *outcome->reason ? text_json(outcome->reason) : json_null());
     if (failed) {
-        json_object_set_new(report, "error", text_of(error->message));
+        json_object_set_new(report, "error", text_json(error->message));
         json_object_set_new(report, "status", json_integer(status_of(error->code)));
     }
     return report;

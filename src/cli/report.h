@@ -7,6 +7,13 @@
 
 #include "cli/cli.h"
 
+/* A JSON string, new: names of files and what a compiler wrote need not be UTF-8; then each byte
+ * above ASCII is a question mark. */
+json_t *text_json(const char *text);
+
+/* The name expressions of an object (NULL: none) and their lowered names, new. */
+json_t *names_json(const struct cubby_object *object);
+
 /* The report as new JSON, with the keys that the man page lists. error may be NULL. */
 json_t *report_new(const char *source, const char *output, const char *target, const char *arch,
                    const struct cubby_object *object, const struct cubby_outcome *outcome,

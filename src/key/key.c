@@ -87,20 +87,29 @@ static void emit_environment(struct sink *sink) {
     }
 }
 
-/* Debug information holds the folder and, where the name is that of a file, its stamps. */
-static void emit_stamps(const struct cubby_program *program, struct sink *sink) {
-    char *folder = getcwd(NULL, 0);
-    const char *pwd = env_get_raw("PWD");
+static void emit_stamp(const char *name, struct sink *sink) {
     struct stat status;
     char stamp[80];
 
+    if (stat(name, &status) != 0)
+        return;
+    snprintf(stamp, sizeof(stamp), "%lld bytes, modified %lld.%09ld", (long long)status.st_size,
+             (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    sink->text(sink, TAG_SOURCE_NAME, name);
+    sink->text(sink, TAG_SOURCE_STAMP, stamp);
+}
+
+/* Debug information holds the folder and, where a name is that of a file, its stamps: those of
+ * in-memory headers as well, though the file is not read. */
+static void emit_stamps(const struct cubby_program *program, struct sink *sink) {
+    char *folder = getcwd(NULL, 0);
+    const char *pwd = env_get_raw("PWD");
+
     sink->text(sink, TAG_FOLDER, folder ? folder : "");
     sink->text(sink, TAG_FOLDER, pwd ? pwd : "");
-    if (stat(program->name, &status) == 0) {
-        snprintf(stamp, sizeof(stamp), "%lld bytes, modified %lld.%09ld", (long long)status.st_size,
-                 (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
-        sink->text(sink, TAG_SOURCE_STAMP, stamp);
-    }
+    emit_stamp(program->name, sink);
+    for (size_t i = 0; i < program->header_count; i++)
+        emit_stamp(program->headers[i].name, sink);
     free(folder);
 }
 

@@ -130,6 +130,24 @@ static int refuse(const char *text, const char *why, struct cubby_error *error) 
                      text, why);
 }
 
+/*
+ * True if the assembler is told of a file: of its options by name, or as a word that is no option,
+ * which it takes for one more input.
+ */
+static bool names_file(const char *text) {
+    static const char *const FILES[] = {"-optf", "options-file", "-o=", "-o ", "output-file"};
+    static const char PREFIX[] = "--ptxas-options=";
+
+    if (strncmp(text, PREFIX, sizeof(PREFIX) - 1) != 0)
+        return false;
+    text += sizeof(PREFIX) - 1;
+    for (size_t i = 0; i < sizeof(FILES) / sizeof(*FILES); i++) {
+        if (strstr(text, FILES[i]))
+            return true;
+    }
+    return *skip_space(text) != '-' || strcmp(text, "-o") == 0;
+}
+
 /* Reads the option at the front of the strings; *ret_used is how many of them it took. */
 static int parse_one(const char *const *strings, size_t count, struct option *ret_option,
                      size_t *ret_used, struct cubby_error *error) {
@@ -156,9 +174,10 @@ static int parse_one(const char *const *strings, size_t count, struct option *re
         *ret_option = (struct option){canonical_text(&match), match.rule->effect, match.rule->why};
         if (!ret_option->text || (*ret_used == 2 && !value))
             result = error_no_memory(error);
-        else if (strstr(ret_option->text, "options-file"))
+        else if (names_file(ret_option->text))
             *ret_option = (struct option){ret_option->text, OPTION_BYPASSED,
-                                          "what the options file says is not part of the key"};
+                                          "what a file says that the assembler reads or writes is "
+                                          "not part of the key"};
     }
     free(value);
     free(text);

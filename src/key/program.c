@@ -139,8 +139,15 @@ static bool has_header(const struct cubby_program *program, const char *name) {
                    compare_header) != NULL;
 }
 
+static void weigh_scan(struct cubby_program *program, const struct scan *scan) {
+    if (scan->uses_name)
+        program->names_source = true;
+    if (scan->volatile_macro)
+        set_uncacheable(program, "it uses %s, which changes with every compile",
+                        scan->volatile_macro);
+}
+
 static void weigh_text(struct cubby_program *program, const struct source *source) {
-    const struct scan *scan = source_scan(source);
     const struct source_include *includes;
     size_t count;
 
@@ -150,11 +157,21 @@ static void weigh_text(struct cubby_program *program, const struct source *sourc
             continue;
         set_reaches_files(program, includes[i].what);
     }
-    if (scan->uses_name)
-        program->names_source = true;
-    if (scan->volatile_macro)
-        set_uncacheable(program, "it uses %s, which changes with every compile",
-                        scan->volatile_macro);
+    weigh_scan(program, source_scan(source));
+}
+
+static void note_probe(const char *spelling, const char *what, void *context) {
+    (void)spelling;
+    set_reaches_files(context, what);
+}
+
+/* An option's value or a name expression: it becomes part of what is compiled. */
+static void weigh_string(struct cubby_program *program, const char *text, bool *pastes) {
+    struct scan scan;
+
+    scan_text(text, strlen(text), &scan, note_probe, program);
+    weigh_scan(program, &scan);
+    *pastes = *pastes || scan.pastes;
 }
 
 static void weigh_option(struct cubby_program *program, const struct option *option) {
@@ -179,12 +196,58 @@ static void weigh_option(struct cubby_program *program, const struct option *opt
     }
 }
 
-static void weigh(struct cubby_program *program) {
-    weigh_text(program, program->source);
+/* The texts outside of the source that the preprocessor gets to see. */
+static bool weigh_strings(struct cubby_program *program) {
+    bool pastes = false;
+
+    for (size_t i = 0; i < program->options.count; i++) {
+        if (program->options.items[i].effect == OPTION_COUNTS)
+            weigh_string(program, program->options.items[i].text, &pastes);
+    }
+    for (size_t i = 0; i < program->name_count; i++)
+        weigh_string(program, program->names[i], &pastes);
+    return pastes;
+}
+
+/* All pieces that could be pasted, from wherever; false when memory is short. */
+static bool collect_pieces(const struct cubby_program *program, struct pieces *pieces) {
+    bool complete = source_pieces(program->source, pieces);
+
     for (size_t i = 0; i < program->header_count; i++)
+        complete = source_pieces(program->headers[i].source, pieces) && complete;
+    for (size_t i = 0; i < program->options.count; i++)
+        pieces_add(pieces, program->options.items[i].text, strlen(program->options.items[i].text));
+    for (size_t i = 0; i < program->name_count; i++)
+        pieces_add(pieces, program->names[i], strlen(program->names[i]));
+    return complete;
+}
+
+static void weigh_pasting(struct cubby_program *program) {
+    struct pieces pieces = {0};
+    bool complete = collect_pieces(program, &pieces), reads_files = false;
+    const char *word = pieces_word(&pieces, &reads_files);
+
+    if (word && reads_files)
+        set_reaches_files(program, word);
+    else if (word)
+        set_uncacheable(program, "it can make %s out of pieces with ##", word);
+    else if (!complete)
+        set_uncacheable(program, "memory was too short to look through it");
+}
+
+static void weigh(struct cubby_program *program) {
+    bool pastes = source_scan(program->source)->pastes;
+
+    weigh_text(program, program->source);
+    for (size_t i = 0; i < program->header_count; i++) {
         weigh_text(program, program->headers[i].source);
+        pastes = pastes || source_scan(program->headers[i].source)->pastes;
+    }
     for (size_t i = 0; i < program->options.count; i++)
         weigh_option(program, &program->options.items[i]);
+    pastes = weigh_strings(program) || pastes;
+    if (pastes)
+        weigh_pasting(program);
     if (program->target == CUBBY_TARGET_LTOIR) {
         program->names_source = true;
         program->stamps_source = true;

@@ -161,13 +161,12 @@ static void report(const char *start, const char *end, const char *spelling, sca
 /* The directive whose text begins after its introducer ('#', "%:" or the trigraph). */
 static void scan_directive(const char *at, const char *end, scan_include visit, void *context) {
     const char *start = skip_blanks(at, end);
-    const char *after, *line_end;
+    const char *after;
     char name[SCAN_SPELLING_SIZE];
 
     if (start >= end)
         return;
     after = word_end(start, end);
-    line_end = memchr(start, '\n', (size_t)(end - start));
     if (word_is(start, after, "include")) {
         bool literal = literal_name(skip_blanks(after, end), end, name);
 
@@ -180,12 +179,6 @@ static void scan_directive(const char *at, const char *end, scan_include visit, 
         report(start, end, NULL, visit, context);
         return;
     }
-    if (!line_end)
-        line_end = end;
-    if (memmem(start, (size_t)(line_end - start), "__has_", 6) &&
-        (memmem(start, (size_t)(line_end - start), "__has_include", 13) ||
-         memmem(start, (size_t)(line_end - start), "__has_embed", 11)))
-        report(start, end, NULL, visit, context);
 }
 
 static void scan_introducer(struct text text, const char *introducer, scan_include visit,
@@ -262,10 +255,19 @@ static struct macros find_macros(struct text text) {
 static void scan_words(struct text text, struct scan *ret_scan) {
     struct macros seen = find_macros(text);
 
-    /* Pasting tokens can make __FILE__ out of pieces; nothing else can. */
-    ret_scan->uses_name =
-        seen.file || find_rare(text.start, text.end, "##") || has_common_word(text);
+    ret_scan->pastes = paste_is_used(text.start, (size_t)(text.end - text.start));
+    /* Pasting can make __FILE__ out of pieces. */
+    ret_scan->uses_name = seen.file || ret_scan->pastes || has_common_word(text);
     ret_scan->volatile_macro = seen.date ? "__DATE__" : seen.time ? "__TIME__" : NULL;
+}
+
+/* Words that look for files count wherever they stand: a directive may go on over several lines
+ * within a comment, and a macro may hold them. */
+static void scan_probes(struct text text, scan_include visit, void *context) {
+    if (has_word(text.start, text.end, "__has_include"))
+        visit(NULL, "__has_include", context);
+    if (has_word(text.start, text.end, "__has_embed"))
+        visit(NULL, "__has_embed", context);
 }
 
 void scan_text(const char *text, size_t size, struct scan *ret_scan, scan_include visit,
@@ -283,8 +285,20 @@ void scan_text(const char *text, size_t size, struct scan *ret_scan, scan_includ
     scan_introducer(whole, "#", visit, context);
     scan_introducer(whole, "%:", visit, context);
     scan_introducer(whole, "?\?=", visit, context);
+    scan_probes(whole, visit, context);
     scan_words(whole, ret_scan);
     free(joined);
+}
+
+bool scan_pieces(const char *text, size_t size, struct pieces *pieces) {
+    struct text whole = {text, text + size};
+    char *joined = has_splice(whole) ? join_lines(whole, &size) : NULL;
+
+    if (!joined && has_splice(whole))
+        return false;
+    pieces_add(pieces, joined ? joined : text, size);
+    free(joined);
+    return true;
 }
 
 /* ---- UTF-8 ------------------------------------------------------------------------ */

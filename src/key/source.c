@@ -15,6 +15,7 @@ struct source {
     size_t size;
     struct cubby_key digest;
     struct scan scan;
+    struct pieces pieces; /* of a text that pastes */
     struct source_include *includes;
     size_t include_count;
     bool failed; /* memory ran out while the includes were listed */
@@ -73,6 +74,8 @@ int source_new(const void *data, size_t size, const char *label, struct source *
     source->size = size;
     digest_bytes(source->text, size, &source->digest);
     scan_text(source->text, size, &source->scan, add_include, source);
+    if (source->scan.pastes && !scan_pieces(source->text, size, &source->pieces))
+        source->failed = true;
     if (source->failed) {
         source_unref(source);
         return error_no_memory(error);
@@ -112,6 +115,13 @@ const struct cubby_key *source_digest(const struct source *source) {
 
 const struct scan *source_scan(const struct source *source) {
     return &source->scan;
+}
+
+bool source_pieces(const struct source *source, struct pieces *pieces) {
+    if (!source->scan.pastes)
+        return scan_pieces(source->text, source->size, pieces);
+    pieces_merge(pieces, &source->pieces);
+    return true;
 }
 
 const struct source_include *source_includes(const struct source *source, size_t *ret_count) {

@@ -31,6 +31,8 @@ const char *source_text(const struct source *source); /* ends in NUL */
 size_t source_size(const struct source *source);
 const struct cubby_key *source_digest(const struct source *source);
 const struct scan *source_scan(const struct source *source);
+/* Adds the pieces of words that the text spells; false when memory is short. */
+bool source_pieces(const struct source *source, struct pieces *pieces);
 const struct source_include *source_includes(const struct source *source, size_t *ret_count);
 
 #endif

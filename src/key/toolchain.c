@@ -12,6 +12,7 @@
 #include "key/locate.h"
 #include "key/toolchain_memo.h"
 #include "os/dl.h"
+#include "os/fork.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -21,6 +22,30 @@ static struct {
     const struct toolchain *toolchain;
     void *handle;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static pthread_once_t guarded = PTHREAD_ONCE_INIT;
+
+static void hold_state(void *context) {
+    pthread_mutex_lock(context);
+}
+
+static void release_state(void *context, bool in_child) {
+    (void)in_child;
+    pthread_mutex_unlock(context);
+}
+
+/* Stores are asked with the lock held, so it comes before theirs. */
+static void guard_state(void) {
+    static struct fork_guard guard = {hold_state, release_state, &state.lock, FORK_LEVEL_TOOLCHAIN,
+                                      NULL};
+
+    fork_guard_add(&guard);
+}
+
+static void lock_state(void) {
+    pthread_once(&guarded, guard_state);
+    pthread_mutex_lock(&state.lock);
+}
 
 void toolchain_free(struct toolchain *toolchain) {
     if (!toolchain)
@@ -233,7 +258,7 @@ int toolchain_find(const struct toolchain_memory *memory, const struct toolchain
     struct cubby_key place;
     int result = 0;
 
-    pthread_mutex_lock(&state.lock);
+    lock_state();
     if (!state.toolchain && memory && toolchain_memo_place(&place))
         state.toolchain = toolchain_memo_load(memory, &place);
     if (!state.toolchain)
@@ -248,7 +273,7 @@ int toolchain_load(const struct toolchain_memory *memory, void **ret_handle,
                    const struct toolchain **ret_toolchain, struct cubby_error *error) {
     int result;
 
-    pthread_mutex_lock(&state.lock);
+    lock_state();
     result = load_locked(memory, error);
     if (result == 0) {
         *ret_handle = state.handle;

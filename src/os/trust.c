@@ -8,18 +8,17 @@
 
 #include "util/error.h"
 
-int trust_check(const char *path, const struct stat *status, bool sticky_is_fine,
-                struct cubby_error *error) {
+int trust_check(const char *path, const struct stat *status, struct cubby_error *error) {
     if (status->st_uid != geteuid() && status->st_uid != 0)
         return error_set(error, CUBBY_ERR_INVALID,
                          "%s belongs to user %u, not to you (%u): what a store holds is code that "
                          "would run with your rights; choose a place of your own",
                          path, (unsigned)status->st_uid, (unsigned)geteuid());
-    if ((status->st_mode & 0022) && !(sticky_is_fine && (status->st_mode & S_ISVTX)))
+    if (status->st_mode & 0022)
         return error_set(error, CUBBY_ERR_INVALID,
                          "%s can be written by others (mode %04o): what a store holds is code that "
-                         "would run with your rights; run `chmod go-w` on it, or choose another "
-                         "place",
+                         "would run with your rights; run `chmod go-w` on it if it is yours alone, "
+                         "or choose another place",
                          path, (unsigned)(status->st_mode & 07777));
     return 0;
 }

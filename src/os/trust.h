@@ -3,18 +3,17 @@
 #ifndef CUBBY_OS_TRUST_H
 #define CUBBY_OS_TRUST_H
 
-#include <stdbool.h>
 #include <sys/stat.h>
 
 struct cubby_error;
 
 /*
  * Refuses what belongs to another user than this process or root, or may be written by group or
- * others. sticky_is_fine: a folder in which others may make files but not touch ours (/tmp) passes.
+ * others. A sticky folder such as /tmp is refused as well: others may put files of their own there,
+ * and SQLite believes a log or journal that bears the database's name.
  * Returns 0, or INVALID naming the path and what to do.
  */
-int trust_check(const char *path, const struct stat *status, bool sticky_is_fine,
-                struct cubby_error *error);
+int trust_check(const char *path, const struct stat *status, struct cubby_error *error);
 
 /* Makes a folder and those above it that are missing, each for its owner alone (0700).
  * Returns 0, or -1 with errno. */

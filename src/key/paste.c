@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "key/paste.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* What must not go unnoticed: words that change with time, and words that read the file system. */
+static const struct {
+    const char *text;
+    bool reads_files;
+} WORDS[PASTE_WORDS] = {{"__DATE__", false},
+                        {"__TIME__", false},
+                        {"__has_include", true},
+                        {"__has_include_next", true},
+                        {"__has_embed", true}};
+
+bool paste_is_used(const char *text, size_t size) {
+    static const char *const OPERATORS[] = {"##", "%:%:", "?\?=?\?="};
+
+    for (size_t i = 0; i < sizeof(OPERATORS) / sizeof(*OPERATORS); i++) {
+        if (memmem(text, size, OPERATORS[i], strlen(OPERATORS[i])))
+            return true;
+    }
+    return false;
+}
+
+static void add_piece(struct pieces *pieces, const char *piece, size_t length) {
+    for (size_t word = 0; word < PASTE_WORDS; word++) {
+        const char *text = WORDS[word].text;
+        size_t total = strlen(text);
+
+        for (size_t from = 0; from + length <= total; from++) {
+            if (memcmp(text + from, piece, length) == 0)
+                pieces->ends[word][from] |= UINT32_C(1) << (from + length);
+        }
+    }
+}
+
+void pieces_add(struct pieces *pieces, const char *text, size_t size) {
+    const char *end = text + size;
+
+    while (text < end) {
+        const char *start = text;
+
+        while (text < end && (isalnum((unsigned char)*text) || *text == '_'))
+            text++;
+        if (text > start && (size_t)(text - start) <= PASTE_LONGEST)
+            add_piece(pieces, start, (size_t)(text - start));
+        if (text == start)
+            text++;
+    }
+}
+
+void pieces_merge(struct pieces *into, const struct pieces *from) {
+    for (size_t word = 0; word < PASTE_WORDS; word++) {
+        for (size_t i = 0; i < PASTE_LONGEST; i++)
+            into->ends[word][i] |= from->ends[word][i];
+    }
+}
+
+const char *pieces_word(const struct pieces *pieces, bool *ret_reads_files) {
+    for (size_t word = 0; word < PASTE_WORDS; word++) {
+        size_t total = strlen(WORDS[word].text);
+        uint32_t reached = 1; /* bit i: the first i letters can be made */
+
+        for (size_t i = 0; i < total; i++) {
+            if (reached & UINT32_C(1) << i)
+                reached |= pieces->ends[word][i];
+        }
+        if (reached & UINT32_C(1) << total) {
+            *ret_reads_files = WORDS[word].reads_files;
+            return WORDS[word].text;
+        }
+    }
+    return NULL;
+}
