@@ -20,7 +20,8 @@ enum {
     OPTION_KIND,
     OPTION_VERBATIM,
     OPTION_NO_TOOLKIT_INCLUDE,
-    OPTION_STD
+    OPTION_STD,
+    OPTION_S = 's', /* as which argp sees the s of -std=STD */
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -30,6 +31,7 @@ static const struct argp_option OPTIONS[] = {
     {NULL, 'D', "NAME[=VALUE]", 0, "Define a macro", 1},
     {NULL, 'U', "NAME", 0, "Undefine a macro", 1},
     {"std", OPTION_STD, "STD", 0, "Language standard, such as c++20 (also -std=STD)", 1},
+    {NULL, OPTION_S, "STD", OPTION_HIDDEN, NULL, 1},
     {"include", OPTION_PRE_INCLUDE, "FILE", 0, "Include FILE before the source", 1},
     {"name", OPTION_NAME, "EXPR", 0,
      "Instantiate a name expression, such as 'scale<float>', and report its lowered name "
@@ -99,6 +101,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'U':
         add_option(args, "-U", argument);
         return 0;
+    case OPTION_S:
+        if (strncmp(argument, "td=", 3) != 0)
+            argp_error(state, "invalid option -- 's'");
+        argument += 3;
+        /* fall through */
     case OPTION_STD:
         add_option(args, "--std=", argument);
         return 0;

@@ -127,12 +127,7 @@ static void set_uncacheable(struct cubby_program *program, const char *format, .
     va_end(arguments);
 }
 
-static void set_reaches_files(struct cubby_program *program, const char *what) {
-    program->reaches_files = true;
-    set_uncacheable(program, "it reads files (%s), and changes in them are not tracked yet", what);
-}
-
-static bool has_header(const struct cubby_program *program, const char *name) {
+bool program_has_header(const struct cubby_program *program, const char *name) {
     struct program_header wanted = {(char *)name, NULL};
 
     return bsearch(&wanted, program->headers, program->header_count, sizeof(wanted),
@@ -140,24 +135,25 @@ static bool has_header(const struct cubby_program *program, const char *name) {
 }
 
 static void weigh_text(struct cubby_program *program, const struct source *source) {
-    const struct scan *scan = source_scan(source);
+    const char *volatile_macro = source_volatile_macro(source);
     const struct source_include *includes;
     size_t count;
 
     includes = source_includes(source, &count);
     for (size_t i = 0; i < count; i++) {
-        if (includes[i].spelling && has_header(program, includes[i].spelling))
-            continue;
-        set_reaches_files(program, includes[i].what);
+        if (!includes[i].spelling || !program_has_header(program, includes[i].spelling))
+            program->reaches_files = true;
     }
-    if (scan->uses_name)
+    if (source_uses_name(source))
         program->names_source = true;
-    if (scan->volatile_macro)
-        set_uncacheable(program, "it uses %s, which changes with every compile",
-                        scan->volatile_macro);
+    if (volatile_macro)
+        set_uncacheable(program, "it uses %s, which changes with every compile", volatile_macro);
 }
 
 static void weigh_option(struct cubby_program *program, const struct option *option) {
+    /* A macro of the command line may ask for files: -DHAS(x)=__has_include(x). */
+    if (strncmp(option->text, "-D=", 3) == 0 && strstr(option->text, "__has_"))
+        program->reaches_files = true;
     switch (option->effect) {
     case OPTION_NAMES_SOURCE:
         program->names_source = true;
@@ -167,9 +163,11 @@ static void weigh_option(struct cubby_program *program, const struct option *opt
         program->has_seed = true;
         break;
     case OPTION_PRE_INCLUDE:
-        if (has_header(program, strchr(option->text, '=') ? strchr(option->text, '=') + 1 : ""))
-            break;
-        set_reaches_files(program, option->text);
+        if (!program_has_header(program, option_value(option)))
+            program->reaches_files = true;
+        break;
+    case OPTION_NOT_BESIDE:
+        program->not_beside = true;
         break;
     case OPTION_BYPASSED:
         set_uncacheable(program, "the option \"%s\": %s", option->text, option->why);
@@ -189,6 +187,9 @@ static void weigh(struct cubby_program *program) {
         program->names_source = true;
         program->stamps_source = true;
     }
+    /* What a header says of the source's name is not known beforehand. */
+    if (program->reaches_files)
+        program->names_source = true;
 }
 
 /* ---- Making ------------------------------------------------------------------------ */
