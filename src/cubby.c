@@ -234,12 +234,12 @@ static int make_object(const struct request *request, const struct compiled *com
 
 /* Learns what the compile depended on, and with it the object's key. */
 static int learn_headers(struct request *request, const struct trace *trace, int64_t started_ns) {
-    struct names headers = NAMES_INIT;
-    bool traced = trace_headers(trace, &headers);
-    int result = harvest(request->program, traced ? &headers : NULL, started_ns, &request->deps,
-                         request->reason);
+    struct harvest_trace said = {.headers = NAMES_INIT};
+    int result;
 
-    names_free(&headers);
+    said.is_there = trace_headers(trace, &said.headers, &said.is_whole);
+    result = harvest(request->program, &said, started_ns, &request->deps, request->reason);
+    names_free(&said.headers);
     if (result == 0)
         manifest_object_key(&request->base, &request->deps, request->program->stamps_source,
                             &request->outcome->key);

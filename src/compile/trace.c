@@ -16,6 +16,7 @@
 #include "util/log.h"
 
 #define SUFFIX ".json" /* NVRTC adds it; 12.8 and 12.9 get lost at any other dot in the path */
+#define BUILTIN_HEADER "__nv_nvrtc_builtin_header.h"
 #define MAX_TRACE (1024 * 1024 * 1024)
 
 static const char *temporary_folder(void) {
@@ -92,7 +93,7 @@ static json_t *read_json(int fd) {
     return json;
 }
 
-bool trace_headers(const struct trace *trace, struct names *ret_headers) {
+bool trace_headers(const struct trace *trace, struct names *ret_headers, bool *ret_whole) {
     json_t *json = trace->fd >= 0 ? read_json(trace->fd) : NULL;
     json_t *events = json_object_get(json, "traceEvents");
     bool known = json_array_size(events) > 0;
@@ -103,6 +104,7 @@ bool trace_headers(const struct trace *trace, struct names *ret_headers) {
         add_header(event, ret_headers);
     }
     known = known && !ret_headers->failed;
+    *ret_whole = known && names_has(ret_headers, BUILTIN_HEADER);
     json_decref(json);
     if (!known)
         log_line(CUBBY_LOG_INFO, "NVRTC's trace of the headers that it read is not readable");

@@ -23,9 +23,15 @@ struct trace {
 /* Prepares a trace. Returns false where that cannot be had; the trace is then without a file. */
 bool trace_open(struct trace *trace);
 
-/* The paths of the headers that were processed, once the compile has ended. Returns false where
- * the trace does not tell. */
-bool trace_headers(const struct trace *trace, struct names *ret_headers);
+/*
+ * The paths of the headers that were processed, once the compile has ended. Returns false where the
+ * trace does not tell.
+ *
+ * A traced compile that fails within a header upsets the traces of all later ones in the process:
+ * headers that the source itself includes are then left out (all but those with #pragma once, seen
+ * with 13.0). NVRTC's own header is always one of them, and tells by its absence: *ret_whole.
+ */
+bool trace_headers(const struct trace *trace, struct names *ret_headers, bool *ret_whole);
 
 void trace_close(struct trace *trace);
 

@@ -12,7 +12,8 @@
 /* One harvest under way. */
 struct harvest {
     const struct cubby_program *program;
-    bool traced; /* the texts are all that were read; else they grow as they are looked through */
+    const struct harvest_trace *trace;
+    bool in_source; /* it is the program's own source that is looked through */
     struct search search;
     struct header_texts texts;
     struct names macros;
@@ -98,9 +99,10 @@ static void add_file(struct harvest *harvest, const char *path) {
         harvest->result = result;
 }
 
-/* True if the file at this place was read for all that is known. */
+/* True if the file at this place was read for all that is known. Without a whole trace everything
+ * that could be included was: the texts grow as they are looked through. */
 static bool was_read(struct harvest *harvest, const struct place *place) {
-    if (!harvest->traced && !has_text(harvest, place->path))
+    if (!harvest->trace->is_whole && !has_text(harvest, place->path))
         add_file(harvest, place->path);
     return explain(harvest, &place->stamp);
 }
@@ -166,6 +168,10 @@ static bool is_in_memory(struct harvest *harvest, const struct scan_reference *r
 
 /* ---- Looking through the texts --------------------------------------------------------- */
 
+static bool can_tell_macro_include(const struct harvest *harvest) {
+    return harvest->trace->is_whole || (harvest->trace->is_there && !harvest->in_source);
+}
+
 static void on_include(const struct scan_reference *reference, void *context) {
     struct harvest *harvest = context;
     bool all = reference->kind == SCAN_INCLUDE_NEXT;
@@ -177,16 +183,16 @@ static void on_include(const struct scan_reference *reference, void *context) {
     }
     if (!reference->spelling) {
         harvest->has_macro_include = true;
-        if (!harvest->traced)
+        if (!can_tell_macro_include(harvest))
             give_up_at(harvest, reference,
-                       "only NVRTC 12.8 or newer can say which file that is; write its name");
+                       "the compiler does not say which file that is; write its name");
         return;
     }
     if (!all && is_in_memory(harvest, reference))
         return;
     look_at_places(harvest, reference, all, &places);
     /* What was not read is in a branch not taken; without a trace it may have been tried. */
-    if (all || !harvest->traced || lead_to_read_file(harvest, &places))
+    if (all || !harvest->trace->is_whole || lead_to_read_file(harvest, &places))
         note_include(harvest, &places);
     free_places(&places);
 }
@@ -208,12 +214,13 @@ static void on_probe(const struct scan_reference *reference, void *context) {
     free_places(&places);
 }
 
-/* Without a trace the list of texts grows while this runs. */
+/* Without a whole trace the list of texts grows while this runs. */
 static void look_for_includes(struct harvest *harvest) {
     for (size_t i = 0; i < harvest->texts.count && harvest->result == 0; i++) {
         struct scan_text scan = harvest->texts.items[i].scan;
 
         harvest->from = harvest->texts.items[i].path;
+        harvest->in_source = i == 0;
         harvest->has_macro_include = false;
         scan_includes(&scan, on_include, harvest);
         harvest->texts.items[i].has_macro_include = harvest->has_macro_include;
@@ -362,22 +369,28 @@ static bool is_readable(const char *path) {
     return dep_look(path, &stamp) == DEP_PRESENT;
 }
 
-/* A header of that name may have come from memory, or be NVRTC's own: then there is no file. */
+/* A header of that name may have come from memory, or be NVRTC's own. Where there is a file of that
+ * name as well, it counts as read. */
 static void add_traced(struct harvest *harvest, const char *path) {
     bool may_be_no_file =
         program_has_header(harvest->program, path) || strncmp(path, "__nv_", 5) == 0;
+    size_t before = harvest->texts.count;
 
-    if (!has_text(harvest, path) && !(may_be_no_file && !is_readable(path)))
-        add_file(harvest, path);
+    if (has_text(harvest, path) || (may_be_no_file && !is_readable(path)))
+        return;
+    add_file(harvest, path);
+    if (may_be_no_file && harvest->texts.count > before)
+        harvest->texts.items[before].explained = true;
 }
 
-static void collect_texts(struct harvest *harvest, const struct names *headers) {
+static void collect_texts(struct harvest *harvest) {
     const struct cubby_program *program = harvest->program;
+    const struct names *headers = &harvest->trace->headers;
 
     add_memory(harvest, program->name, program->source);
     for (size_t i = 0; i < program->header_count; i++)
         add_memory(harvest, program->headers[i].name, program->headers[i].source);
-    for (size_t i = 0; headers && i < headers->count && harvest->result == 0; i++)
+    for (size_t i = 0; i < headers->count && harvest->result == 0; i++)
         add_traced(harvest, headers->items[i]);
 }
 
@@ -409,21 +422,21 @@ static void check_probed(struct harvest *harvest, int64_t started_ns) {
     }
 }
 
-int harvest(const struct cubby_program *program, const struct names *headers, int64_t started_ns,
-            struct deps *ret_deps, char ret_reason[HARVEST_REASON_SIZE]) {
+int harvest(const struct cubby_program *program, const struct harvest_trace *trace,
+            int64_t started_ns, struct deps *ret_deps, char ret_reason[HARVEST_REASON_SIZE]) {
     struct harvest harvest = {
-        .program = program, .traced = headers != NULL, .deps = ret_deps, .reason = ret_reason};
+        .program = program, .trace = trace, .deps = ret_deps, .reason = ret_reason};
 
     *ret_deps = (struct deps)DEPS_INIT;
     ret_reason[0] = '\0';
     harvest.result = search_open(program, &harvest.search);
     if (harvest.result == 0) {
-        collect_texts(&harvest, headers);
+        collect_texts(&harvest);
         check_defines(&harvest);
         look_for_pre_includes(&harvest);
         look_for_includes(&harvest);
         look_for_probes(&harvest);
-        if (harvest.traced)
+        if (trace->is_there)
             look_for_unexplained(&harvest);
         note_texts(&harvest, started_ns);
         check_probed(&harvest, started_ns);

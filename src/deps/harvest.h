@@ -16,14 +16,19 @@
 
 #define HARVEST_REASON_SIZE 256
 
+/* What the compiler says of the headers that it processed. */
+struct harvest_trace {
+    struct names headers; /* paths as the compiler named them */
+    bool is_there;        /* it says something at all */
+    bool is_whole;        /* it names all of them, not only those that other headers include */
+};
+
 /*
- * headers: paths of all headers that were processed, as the compiler named them; NULL where it
- * cannot say.
  * started_ns: file_clock_ns() just before the compile.
  * ret_deps: sorted; the caller frees it, also on failure.
  * Returns 0; UNSUPPORTED where the dependencies cannot be told, with the reason; NO_MEMORY.
  */
-int harvest(const struct cubby_program *program, const struct names *headers, int64_t started_ns,
-            struct deps *ret_deps, char ret_reason[HARVEST_REASON_SIZE]);
+int harvest(const struct cubby_program *program, const struct harvest_trace *trace,
+            int64_t started_ns, struct deps *ret_deps, char ret_reason[HARVEST_REASON_SIZE]);
 
 #endif

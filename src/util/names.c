@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has(const struct names *names, const char *name, size_t length) {
+static bool holds(const struct names *names, const char *name, size_t length) {
     for (size_t i = 0; i < names->count; i++) {
         if (strncmp(names->items[i], name, length) == 0 && names->items[i][length] == '\0')
             return true;
@@ -15,7 +15,7 @@ static bool has(const struct names *names, const char *name, size_t length) {
 void names_add(struct names *names, const char *name, size_t length) {
     char **grown;
 
-    if (names->failed || has(names, name, length))
+    if (names->failed || holds(names, name, length))
         return;
     grown = realloc(names->items, (names->count + 1) * sizeof(*grown));
     if (grown) {
@@ -26,6 +26,10 @@ void names_add(struct names *names, const char *name, size_t length) {
         names->count++;
     else
         names->failed = true;
+}
+
+bool names_has(const struct names *names, const char *name) {
+    return holds(names, name, strlen(name));
 }
 
 void names_free(struct names *names) {

@@ -18,6 +18,8 @@ struct names {
 /* Adds the length bytes at name, unless they are there already. */
 void names_add(struct names *names, const char *name, size_t length);
 
+bool names_has(const struct names *names, const char *name);
+
 void names_free(struct names *names);
 
 #endif
