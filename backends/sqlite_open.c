@@ -89,7 +89,7 @@ static char *uri_of(const char *path) {
         else
             *at++ = *path;
     }
-    strcpy(at, "?immutable=1");
+    stpcpy(at, "?immutable=1");
     return uri;
 }
 

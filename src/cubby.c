@@ -6,7 +6,11 @@
 
 #include "cache/cache.h"
 #include "compile/nvrtc.h"
+#include "compile/trace.h"
+#include "deps/harvest.h"
+#include "deps/manifest.h"
 #include "entry/meta.h"
+#include "headers.h"
 #include "key/key.h"
 #include "key/program.h"
 #include "object.h"
@@ -76,24 +80,55 @@ int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_
 
 /* ---- Keys ------------------------------------------------------------------------------ */
 
+/* The key of the program itself, and where it reads headers, that of its object with the headers
+ * as they are now, if the cache knows of such. */
+static int derive_key(struct cubby_cache *cache, struct cubby_program *program, headers_visit visit,
+                      void *context, const struct toolchain **ret_toolchain,
+                      struct cubby_key *ret_key, struct cubby_error *error) {
+    struct cubby_key base;
+    int result = find_toolchain(cache, ret_toolchain, error);
+
+    if (result < 0)
+        return result;
+    key_derive(program, *ret_toolchain, &base);
+    *ret_key = base;
+    if (program->reaches_files && cache)
+        headers_find(cache, program, &base, visit, context, ret_key);
+    return 0;
+}
+
 int cubby_program_key(struct cubby_cache *cache, struct cubby_program *program,
                       struct cubby_key *ret_key, struct cubby_error *error) {
     const struct toolchain *toolchain;
-    int result = find_toolchain(cache, &toolchain, error);
 
-    if (result == 0)
-        key_derive(program, toolchain, ret_key);
-    return result;
+    return derive_key(cache, program, NULL, NULL, &toolchain, ret_key, error);
+}
+
+struct explanation {
+    cubby_field_visitor visit;
+    void *context;
+};
+
+static void explain_header(const char *path, const struct cubby_key *digest, void *context) {
+    const struct explanation *explanation = context;
+    char hex[CUBBY_KEY_HEX_SIZE];
+
+    cubby_key_format(digest, hex);
+    explanation->visit("header file", path, explanation->context);
+    explanation->visit("header file digest", hex, explanation->context);
 }
 
 int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *program,
                           cubby_field_visitor visit, void *context, struct cubby_error *error) {
+    struct explanation explanation = {visit, context};
     const struct toolchain *toolchain;
+    struct cubby_key key;
     int result = find_toolchain(cache, &toolchain, error);
 
-    if (result == 0)
-        key_explain(program, toolchain, visit, context);
-    return result;
+    if (result < 0)
+        return result;
+    key_explain(program, toolchain, visit, context);
+    return derive_key(cache, program, explain_header, &explanation, &toolchain, &key, error);
 }
 
 /* ---- One request -------------------------------------------------------------------------- */
@@ -103,16 +138,39 @@ struct request {
     struct cubby_program *program;
     unsigned flags;
     const struct toolchain *toolchain;
+    struct cubby_key base; /* key of the program itself; its headers decide the object's key */
+    struct deps deps;      /* what the compile depended on, where the program reads headers */
+    char reason[HARVEST_REASON_SIZE]; /* why that is not known, else "" */
     struct cubby_outcome *outcome;
     struct cubby_error *error;
 };
 
+/* True if the store has no part in this request. */
+static bool is_bypassed(const struct request *request) {
+    return request->program->uncacheable[0] || (request->flags & CUBBY_REQUEST_NO_CACHE) ||
+           !request->cache || cubby_cache_tier_count(request->cache) == 0;
+}
+
+/* The object's key, from the headers as they are now. */
+static int find_key(const struct request *request) {
+    request->outcome->key = request->base;
+    if (!request->program->reaches_files)
+        return 0;
+    return headers_find(request->cache, request->program, &request->base, NULL, NULL,
+                        &request->outcome->key);
+}
+
 /* A renamed log needs memory; without it the hit counts for nothing. */
 static int look_up(const struct request *request, struct cubby_object **ret_object) {
     struct cubby_object *object;
-    int result = outcome_look_up(request->cache, CUBBY_ENTRY_OBJECT, &request->outcome->key,
-                                 &object, request->outcome);
+    int result = find_key(request);
 
+    if (result < 0) {
+        cache_count(request->cache, EVENT_MISS, 1);
+        return result;
+    }
+    result = outcome_look_up(request->cache, CUBBY_ENTRY_OBJECT, &request->outcome->key, &object,
+                             request->outcome);
     if (result < 0)
         return result;
     result = object_rename_source(object, request->program->name);
@@ -174,11 +232,49 @@ static int make_object(const struct request *request, const struct compiled *com
     return result;
 }
 
+/* Learns what the compile depended on, and with it the object's key. */
+static int learn_headers(struct request *request, const struct trace *trace, int64_t started_ns) {
+    struct harvest_trace said = {.headers = NAMES_INIT};
+    int result;
+
+    said.is_there = trace_headers(trace, &said.headers, &said.is_whole);
+    result = harvest(request->program, &said, started_ns, &request->deps, request->reason);
+    names_free(&said.headers);
+    if (result == 0)
+        manifest_object_key(&request->base, &request->deps, request->program->stamps_source,
+                            &request->outcome->key);
+    return result == CUBBY_ERR_UNSUPPORTED ? 0 : result;
+}
+
+/* NVRTC 12.8 is the first whose trace can be relied on. */
+static bool can_trace(const struct toolchain *toolchain) {
+    return toolchain->major > 12 || (toolchain->major == 12 && toolchain->minor >= 8);
+}
+
+static int run_compiler(struct request *request, void *nvrtc, struct compiled *compiled) {
+    bool learns = request->program->reaches_files && !is_bypassed(request);
+    struct trace trace = TRACE_INIT;
+    int64_t started_ns;
+    uint64_t start;
+    int result;
+
+    if (learns && can_trace(request->toolchain))
+        trace_open(&trace);
+    started_ns = file_clock_ns();
+    start = monotonic_ns();
+    result = nvrtc_compile(nvrtc, request->toolchain, request->program, &request->base,
+                           trace.option, compiled, request->error);
+    request->outcome->compile_ns = monotonic_ns() - start;
+    if (result == 0 && learns && learn_headers(request, &trace, started_ns) < 0)
+        result = error_no_memory(request->error);
+    trace_close(&trace);
+    return result;
+}
+
 /* Compiles; the key follows the compiler that was really loaded. */
 static int compile(struct request *request, struct cubby_object **ret_object) {
     struct toolchain_memory memory;
     struct compiled compiled = {0};
-    uint64_t start;
     void *nvrtc;
     int result;
 
@@ -186,19 +282,17 @@ static int compile(struct request *request, struct cubby_object **ret_object) {
                             request->error);
     if (result < 0)
         return result;
-    key_derive(request->program, request->toolchain, &request->outcome->key);
-    start = monotonic_ns();
-    result = nvrtc_compile(nvrtc, request->toolchain, request->program, &request->outcome->key,
-                           &compiled, request->error);
-    request->outcome->compile_ns = monotonic_ns() - start;
-    if (result < 0)
-        return result;
-    if (request->cache) {
-        cache_count(request->cache, EVENT_COMPILE, 1);
-        cache_count(request->cache, EVENT_COMPILE_NS, request->outcome->compile_ns);
+    key_derive(request->program, request->toolchain, &request->base);
+    request->outcome->key = request->base;
+    result = run_compiler(request, nvrtc, &compiled);
+    if (result == 0) {
+        if (request->cache) {
+            cache_count(request->cache, EVENT_COMPILE, 1);
+            cache_count(request->cache, EVENT_COMPILE_NS, request->outcome->compile_ns);
+        }
+        request->outcome->kind = CUBBY_OUTCOME_COMPILED;
+        result = make_object(request, &compiled, ret_object);
     }
-    request->outcome->kind = CUBBY_OUTCOME_COMPILED;
-    result = make_object(request, &compiled, ret_object);
     compiled_clear(&compiled);
     return result;
 }
@@ -208,7 +302,7 @@ static bool key_still_holds(const struct request *request) {
     struct cubby_key now;
 
     key_derive(request->program, request->toolchain, &now);
-    return memcmp(&now, &request->outcome->key, sizeof(now)) == 0;
+    return memcmp(&now, &request->base, sizeof(now)) == 0;
 }
 
 /* Stores the object, or says why not. */
@@ -222,43 +316,57 @@ static void store(const struct request *request, struct cubby_object *object) {
         outcome_set_reason(outcome,
                            "something that the key depends on changed while it was compiled");
     else if (cache_store(request->cache, CUBBY_ENTRY_OBJECT, &outcome->key, object_blob(object),
-                         &problem) < 0)
+                         &problem) < 0 ||
+             (request->program->reaches_files &&
+              headers_record(request->cache, &request->base, &request->deps, &outcome->key,
+                             &problem) < 0))
         outcome_set_reason(outcome, problem.message);
     cubby_error_clear(&problem);
 }
 
-/* Why this request has nothing to do with the stores; NULL where it has. */
+/* Why nothing was stored; NULL where something may be. */
 static const char *bypass_reason(const struct request *request) {
     if (request->program->uncacheable[0])
         return request->program->uncacheable;
+    if (request->reason[0])
+        return request->reason;
     if (request->flags & CUBBY_REQUEST_NO_CACHE)
         return "the caller asked not to use the cache";
-    if (!request->cache || cubby_cache_tier_count(request->cache) == 0)
+    if (is_bypassed(request))
         return "no store is in use";
     return NULL;
 }
 
-static int serve(struct request *request, struct cubby_object **ret_object) {
+/* Stores what was compiled, or says why not. */
+static void settle(const struct request *request, struct cubby_object *object) {
+    struct cubby_outcome *outcome = request->outcome;
     const char *bypass = bypass_reason(request);
+    bool uncacheable = request->program->uncacheable[0] || request->reason[0];
+
+    outcome->has_key = !uncacheable && !(is_bypassed(request) && request->program->reaches_files);
+    if (uncacheable)
+        outcome->kind = CUBBY_OUTCOME_UNCACHEABLE;
+    if (bypass)
+        outcome_set_reason(outcome, bypass);
+    else
+        store(request, object);
+}
+
+static int serve(struct request *request, struct cubby_object **ret_object) {
     int result = find_toolchain(request->cache, &request->toolchain, request->error);
 
     if (result < 0)
         return result;
-    key_derive(request->program, request->toolchain, &request->outcome->key);
+    key_derive(request->program, request->toolchain, &request->base);
+    request->outcome->key = request->base;
     request->outcome->has_key = !request->program->uncacheable[0];
-    if (!bypass && !(request->flags & CUBBY_REQUEST_REFRESH) && look_up(request, ret_object) == 0)
+    if (!is_bypassed(request) && !(request->flags & CUBBY_REQUEST_REFRESH) &&
+        look_up(request, ret_object) == 0)
         return 0;
     result = compile(request, ret_object);
-    if (result < 0)
-        return result;
-    if (!bypass) {
-        store(request, *ret_object);
-    } else {
-        outcome_set_reason(request->outcome, bypass);
-        if (request->program->uncacheable[0])
-            request->outcome->kind = CUBBY_OUTCOME_UNCACHEABLE;
-    }
-    return 0;
+    if (result == 0)
+        settle(request, *ret_object);
+    return result;
 }
 
 int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsigned flags,
@@ -270,6 +378,7 @@ int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsi
     uint64_t start = monotonic_ns();
     int result = serve(&request, ret_object);
 
+    deps_free(&request.deps);
     if (result < 0)
         outcome.kind = CUBBY_OUTCOME_ERROR;
     outcome.elapsed_ns = monotonic_ns() - start;

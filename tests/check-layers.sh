@@ -25,12 +25,14 @@ allow 'src/util/*.[ch]' util/
 allow 'src/os/*.[ch]' os/ util/
 allow 'src/entry/*.[ch]' entry/ util/
 allow 'src/key/*.[ch]' key/ os/ util/
+allow 'src/deps/*.[ch]' deps/ key/ os/ util/
 allow 'src/driver/*.[ch]' driver/ key/locate.h os/ util/
 allow 'src/compile/*.[ch]' compile/ key/ os/ util/
 allow 'backends/*.[ch]' backends/ os/ util/
 allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
 allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h entry/ os/ util/
-allow 'src/cubby.c' object.h outcome.h cache/cache.h compile/ entry/ key/ os/ util/
+allow 'src/headers.[ch]' headers.h cache/cache.h deps/ entry/ key/ util/
+allow 'src/cubby.c' headers.h object.h outcome.h cache/cache.h compile/ deps/ entry/ key/ os/ util/
 allow 'src/cli/*.[ch]' cli/ key/locate.h os/ util/
 allow 'examples/c/*.[ch]' own_backend.h
 allow 'bench/*.[ch]' bench.h floor.h machine.h measure.h report.h scratch.h store.h os/time.h
@@ -45,7 +47,7 @@ if grep -nE '\bgetenv\(' -r src backends | grep -v '^src/os/env.c:'; then
     status=1
 fi
 # The library neither ends the process nor prints.
-if grep -nE '\b(exit|abort|printf|puts|fputs)\(' -r src/util src/os src/entry src/key src/compile \
+if grep -nE '\b(exit|abort|printf|puts|fputs)\(' -r src/util src/os src/entry src/key src/deps src/compile \
     src/cache src/driver backends src/*.c; then
     echo "the library exits or prints"
     status=1

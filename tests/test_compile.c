@@ -86,10 +86,10 @@ START_TEST(test_uncacheable) {
     struct cubby_cache *cache = open_cache();
 
     for (unsigned i = 1; i <= 2; i++) {
-        struct cubby_outcome outcome = compile(cache, "#include <x.h>\n", 0);
+        struct cubby_outcome outcome = compile(cache, "#include HEADER\n", 0);
 
         ck_assert_int_eq(outcome.kind, CUBBY_OUTCOME_UNCACHEABLE);
-        ck_assert_ptr_nonnull(strstr(outcome.reason, "#include <x.h>"));
+        ck_assert_ptr_nonnull(strstr(outcome.reason, "include HEADER"));
         ck_assert(!outcome.has_key);
         ck_assert_uint_eq(toolkit_compiles(), i);
     }

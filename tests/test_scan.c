@@ -2,33 +2,38 @@
 /* The look through a source finds what it looks for wherever it stands, block ends included. */
 #include "harness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "key/scan.h"
+#include "util/utf8.h"
 
 #define LENGTH 240
 
-static void count_include(const char *spelling, const char *what, void *context) {
-    (void)spelling;
-    (void)what;
+static void count_include(const struct scan_reference *reference, void *context) {
+    (void)reference;
     ++*(unsigned *)context;
 }
 
 /* Scans filler with a word at an offset; in memory of its own, so that a sanitizer sees any byte
  * read behind it. */
-static struct scan scan_word(const char *word, size_t offset, unsigned *ret_includes) {
+static struct scan_words scan_word(const char *word, size_t offset, unsigned *ret_includes) {
     char *text = malloc(LENGTH);
-    struct scan scan;
+    struct scan_text scan;
+    struct scan_words words;
 
     ck_assert_ptr_nonnull(text);
     ck_assert_uint_le(offset + strlen(word), LENGTH);
     memset(text, 's', LENGTH);
     memcpy(text + offset, word, strlen(word));
     *ret_includes = 0;
-    scan_text(text, LENGTH, &scan, count_include, ret_includes);
+    ck_assert_int_eq(scan_open(text, LENGTH, &scan), 0);
+    scan_includes(&scan, count_include, ret_includes);
+    scan_words(&scan, &words);
+    scan_close(&scan);
     free(text);
-    return scan;
+    return words;
 }
 
 START_TEST(test_words_at_every_place) {
@@ -56,7 +61,7 @@ START_TEST(test_words_at_every_place) {
     for (size_t i = 0; i < sizeof(WORDS) / sizeof(*WORDS); i++) {
         for (size_t offset = 0; offset + strlen(WORDS[i].word) <= LENGTH; offset++) {
             unsigned includes;
-            struct scan scan = scan_word(WORDS[i].word, offset, &includes);
+            struct scan_words scan = scan_word(WORDS[i].word, offset, &includes);
 
             ck_assert_msg(scan.uses_name == WORDS[i].uses_name, "%s at %zu", WORDS[i].word, offset);
             if (WORDS[i].volatile_macro)
@@ -70,6 +75,64 @@ START_TEST(test_words_at_every_place) {
 }
 END_TEST
 
+/* What a text refers to, as words: "include<a>", "probe\"b\"", "probe?" ... */
+static void list_reference(const struct scan_reference *reference, void *context) {
+    static const char *const KINDS[] = {"include", "next", "probe", "probe-next", "other"};
+    char *list = context;
+
+    sprintf(list + strlen(list), "%s%s", *list ? " " : "", KINDS[reference->kind]);
+    if (reference->spelling)
+        sprintf(list + strlen(list), reference->quoted ? "\"%.*s\"" : "<%.*s>",
+                (int)reference->length, reference->spelling);
+    else
+        strcat(list, "?");
+}
+
+START_TEST(test_references) {
+    static const struct {
+        const char *text;
+        const char *references;
+    } CASES[] = {
+        {"#include <a>\n#include \"b/c.h\" // d\n", "include<a> include\"b/c.h\""},
+        {"#include M\n", "include?"},
+        {"#include_next <a>\n#import <b>", "next<a> other<b>"},
+        {"#include /* x\n */ <a>", "include<a>"},
+        {"#include <a\n>", "include?"},
+        {"#if __has_include(<a>) && __has_include ( \"b\" )\n#endif", "probe<a> probe\"b\""},
+        {"#if /*\n*/ __has_include(<a>)\n#endif", "probe<a>"},
+        {"#if 0 || \\\n __has_include(<a>)\n#endif", "probe<a>"},
+        {"#ifdef __has_include\n#endif\n#if defined(__has_include)\n#endif", ""},
+        {"#if __has_include(M)\n#endif", "probe?"},
+        {"#if __has_include_next(<a>)\n#endif", "probe-next<a>"},
+        {"#define HAS(x) __has_include(x)\n#if HAS(<a>)\n#endif", "probe-next<a>"},
+        {"#if HAS(<a>)\n#endif\n#define HAS __has_include\n", "probe-next<a>"},
+        {"#define A(x) B(x)\n#define B(x) __has_include(x)\n#if A(<a>)\n#endif", "probe-next<a>"},
+        {"#define HAS(x) __has_include(x)\n#if HAS(M)\n#endif", "probe-next?"},
+        {"#define HAS(x) 0\n#if HAS(<a>)\n#endif", ""},
+        {"// __has_include(x)\n * __has_include(y)\n", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(*CASES); i++) {
+        struct names macros = NAMES_INIT;
+        struct scan_text scan;
+        char list[400] = "";
+        size_t before;
+
+        ck_assert_int_eq(scan_open(CASES[i].text, strlen(CASES[i].text), &scan), 0);
+        scan_includes(&scan, list_reference, list);
+        do {
+            before = macros.count;
+            scan_probe_macros(&scan, &macros);
+        } while (macros.count > before);
+        scan_probes(&scan, &macros, list_reference, list);
+        ck_assert_msg(strcmp(list, CASES[i].references) == 0, "%s: %s, expected %s", CASES[i].text,
+                      list, CASES[i].references);
+        names_free(&macros);
+        scan_close(&scan);
+    }
+}
+END_TEST
+
 START_TEST(test_utf8_at_every_place) {
     for (size_t offset = 0; offset + 3 <= LENGTH; offset++) {
         char text[LENGTH];
@@ -77,9 +140,9 @@ START_TEST(test_utf8_at_every_place) {
 
         memset(text, 'x', sizeof(text));
         memcpy(text + offset, "\xe2\x82\xac", 3);
-        ck_assert(scan_utf8(text, sizeof(text), &bad));
+        ck_assert(utf8_is_valid(text, sizeof(text), &bad));
         text[offset + 2] = 'x';
-        ck_assert(!scan_utf8(text, sizeof(text), &bad));
+        ck_assert(!utf8_is_valid(text, sizeof(text), &bad));
         ck_assert_uint_eq(bad, offset);
     }
 }
@@ -90,6 +153,7 @@ int main(void) {
     TCase *tcase = tcase_create("scan");
 
     tcase_add_test(tcase, test_words_at_every_place);
+    tcase_add_test(tcase, test_references);
     tcase_add_test(tcase, test_utf8_at_every_place);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);

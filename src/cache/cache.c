@@ -226,19 +226,40 @@ static void promote(struct cubby_cache *cache, size_t from, enum cubby_entry_kin
     }
 }
 
-int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
-                 struct cubby_object **ret_object, const char **ret_tier) {
+static int look_in_tiers(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, cache_accept accept, void *context,
+                         struct cubby_object **ret_object, const char **ret_tier) {
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_object *object;
 
         if (ask_tier(cache, cache->tiers[i], kind, key, &object) != 0)
             continue;
+        if (accept && !accept(object, context)) {
+            cubby_object_unref(object);
+            continue;
+        }
         promote(cache, i, kind, key, object);
         *ret_object = object;
         *ret_tier = cache->tiers[i]->ops->name;
         return 0;
     }
     return CUBBY_ERR_NOT_FOUND;
+}
+
+int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                 struct cubby_object **ret_object, const char **ret_tier) {
+    return look_in_tiers(cache, kind, key, NULL, NULL, ret_object, ret_tier);
+}
+
+int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                          const struct cubby_key *key, cache_accept accept, void *context) {
+    struct cubby_object *object;
+    const char *tier;
+    int result = look_in_tiers(cache, kind, key, accept, context, &object, &tier);
+
+    if (result == 0)
+        cubby_object_unref(object);
+    return result;
 }
 
 int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,

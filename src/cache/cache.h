@@ -31,6 +31,13 @@ void cache_count(struct cubby_cache *cache, enum cache_event event, uint64_t amo
 int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                  struct cubby_object **ret_object, const char **ret_tier);
 
+/* Says whether an entry will do; where not, the next tier is asked. */
+typedef bool (*cache_accept)(struct cubby_object *object, void *context);
+
+/* As cache_lookup(), for entries that may differ between tiers. */
+int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                          const struct cubby_key *key, cache_accept accept, void *context);
+
 /*
  * Puts an entry into every tier that may be written. A failure is logged and counted.
  * Returns 0 if at least one tier took it; else the first tier's failure.

@@ -15,7 +15,7 @@
 #define MAX_LOG (1024 * 1024)
 #define LOG_CUT "\n[the rest of the log was dropped]\n"
 
-#define EXTRA_OPTIONS 6
+#define EXTRA_OPTIONS 7
 
 /* One compile under way. */
 struct job {
@@ -72,7 +72,7 @@ struct option_list {
     char seed[96];
 };
 
-static int list_options(const struct job *job, const struct cubby_key *key,
+static int list_options(const struct job *job, const struct cubby_key *key, const char *trace,
                         struct option_list *list) {
     const struct cubby_program *program = job->program;
 
@@ -92,6 +92,8 @@ static int list_options(const struct job *job, const struct cubby_key *key,
         snprintf(list->seed, sizeof(list->seed), "--frandom-seed=cubby%.32s", hex);
         list->items[list->count++] = list->seed;
     }
+    if (trace)
+        list->items[list->count++] = trace;
     if (program->target == CUBBY_TARGET_LTOIR)
         list->items[list->count++] = "--dlink-time-opt";
     if (program->arch) {
@@ -245,11 +247,12 @@ static int create(struct job *job, struct cubby_error *error) {
     return code == NVRTC_OK ? 0 : fail_internal(job, "adding a name expression", code, error);
 }
 
-static int run(struct job *job, const struct cubby_key *key, struct cubby_error *error) {
+static int run(struct job *job, const struct cubby_key *key, const char *trace,
+               struct cubby_error *error) {
     struct option_list options;
     int code;
 
-    if (list_options(job, key, &options) < 0)
+    if (list_options(job, key, trace, &options) < 0)
         return error_no_memory(error);
     code = job->api.nvrtcCompileProgram(job->handle, options.count, options.items);
     free(options.items);
@@ -258,7 +261,7 @@ static int run(struct job *job, const struct cubby_key *key, struct cubby_error 
 
 int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
                   const struct cubby_program *program, const struct cubby_key *key,
-                  struct compiled *ret_compiled, struct cubby_error *error) {
+                  const char *trace, struct compiled *ret_compiled, struct cubby_error *error) {
     struct job job = {.toolchain = toolchain, .program = program};
     struct compiled compiled = {0};
     int result = bind_api(nvrtc, toolchain, &job.api, error);
@@ -270,7 +273,7 @@ int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
     if (result == 0)
         result = create(&job, error);
     if (result == 0)
-        result = run(&job, key, error);
+        result = run(&job, key, trace, error);
     if (result == 0) {
         compiled.log = take_log(&job);
         result = compiled.log ? take_output(&job, &compiled, error) : error_no_memory(error);

@@ -19,14 +19,15 @@ struct compiled {
 
 /*
  * Compiles a program. nvrtc is the library's handle, from toolchain_load(). The key seeds names
- * that NVRTC would otherwise make from the time and the process id.
+ * that NVRTC would otherwise make from the time and the process id. trace is an option for NVRTC
+ * to write its trace, or NULL.
  *
  * Returns 0; COMPILE with the log in the error; NO_TOOLCHAIN where NVRTC itself is broken; INVALID
  * where what was asked for cannot be had, such as a cubin of a virtual architecture.
  */
 int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
                   const struct cubby_program *program, const struct cubby_key *key,
-                  struct compiled *ret_compiled, struct cubby_error *error);
+                  const char *trace, struct compiled *ret_compiled, struct cubby_error *error);
 
 void compiled_clear(struct compiled *compiled);
 

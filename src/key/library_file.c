@@ -1,29 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "key/library_file.h"
 
-#include <sys/stat.h>
+#include "os/file_stamp.h"
 
-#include "os/time.h"
+static json_t *stamp_json(const char *path, const struct stat *status) {
+    struct file_stamp stamp;
 
-#define SETTLED_SECONDS 2
-
-static json_int_t nanoseconds(struct timespec time) {
-    return (json_int_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static json_t *stamp_of(const char *path, const struct stat *status) {
+    file_stamp_of(status, &stamp);
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "path", path, "device",
-                     (json_int_t)status->st_dev, "inode", (json_int_t)status->st_ino, "size",
-                     (json_int_t)status->st_size, "mtime_ns", nanoseconds(status->st_mtim),
-                     "ctime_ns", nanoseconds(status->st_ctim));
+                     (json_int_t)stamp.device, "inode", (json_int_t)stamp.inode, "size",
+                     (json_int_t)stamp.size, "mtime_ns", (json_int_t)stamp.mtime_ns, "ctime_ns",
+                     (json_int_t)stamp.ctime_ns);
 }
 
 json_t *library_file_stamp(const char *path) {
+    struct file_stamp stamp;
     struct stat status;
 
-    if (stat(path, &status) != 0 || status.st_ctim.tv_sec + SETTLED_SECONDS > wall_seconds())
+    if (stat(path, &status) != 0)
         return NULL;
-    return stamp_of(path, &status);
+    file_stamp_of(&status, &stamp);
+    return file_stamp_before(&stamp, file_stamp_settled_ns()) ? stamp_json(path, &status) : NULL;
 }
 
 bool library_file_unchanged(const json_t *stamp) {
@@ -34,7 +31,7 @@ bool library_file_unchanged(const json_t *stamp) {
 
     if (!path || stat(path, &status) != 0)
         return false;
-    now = stamp_of(path, &status);
+    now = stamp_json(path, &status);
     same = now && json_equal(now, stamp);
     json_decref(now);
     return same;

@@ -36,6 +36,7 @@ static const struct rule RULES[] = {
     {{"-I"}, VALUE_ATTACHED, OPTION_INCLUDE_DIR, NULL},
     {{"-I", "--include-path"}, VALUE_DETACHED, OPTION_INCLUDE_DIR, NULL},
     {{"--pre-include", "-include"}, VALUE_DETACHED, OPTION_PRE_INCLUDE, NULL},
+    {{"--no-source-include", "-no-source-include"}, VALUE_NONE, OPTION_NOT_BESIDE, NULL},
     {{"--std", "-std"}, VALUE_EQUALS, OPTION_COUNTS, NULL},
     {{"--device-debug", "-G"}, VALUE_NONE, OPTION_NAMES_SOURCE, NULL},
     {{"--generate-line-info", "-lineinfo"}, VALUE_NONE, OPTION_NAMES_SOURCE, NULL},
@@ -208,6 +209,12 @@ int options_parse(const char *const *strings, size_t count, struct options *ret_
     else
         options_free(&options);
     return result;
+}
+
+const char *option_value(const struct option *option) {
+    const char *equals = strchr(option->text, '=');
+
+    return equals ? equals + 1 : "";
 }
 
 void options_free(struct options *options) {

@@ -17,6 +17,7 @@ enum option_effect {
     OPTION_NEUTRAL,      /* changes nothing in the object: left out */
     OPTION_INCLUDE_DIR,  /* counts where the program can read files */
     OPTION_PRE_INCLUDE,  /* reads a file */
+    OPTION_NOT_BESIDE,   /* quoted includes are not searched beside the file that includes */
     OPTION_NAMES_SOURCE, /* puts the name of the source and its folder into the object */
     OPTION_SEED,         /* the user's own -frandom-seed */
     OPTION_BYPASSED,     /* compiles, but is not to be cached */
@@ -42,6 +43,9 @@ struct options {
  */
 int options_parse(const char *const *strings, size_t count, struct options *ret_options,
                   struct cubby_error *error);
+
+/* What follows the "=" of an option, borrowed; "" where it has none. */
+const char *option_value(const struct option *option);
 
 void options_free(struct options *options);
 

@@ -5,14 +5,8 @@
 #include <string.h>
 
 /* What must not go unnoticed: words that change with time, and words that read the file system. */
-static const struct {
-    const char *text;
-    bool reads_files;
-} WORDS[PASTE_WORDS] = {{"__DATE__", false},
-                        {"__TIME__", false},
-                        {"__has_include", true},
-                        {"__has_include_next", true},
-                        {"__has_embed", true}};
+static const char *const WORDS[PASTE_WORDS] = {"__DATE__", "__TIME__", "__has_include",
+                                               "__has_include_next", "__has_embed"};
 
 bool paste_is_used(const char *text, size_t size) {
     static const char *const OPERATORS[] = {"##", "%:%:", "?\?=?\?="};
@@ -26,7 +20,7 @@ bool paste_is_used(const char *text, size_t size) {
 
 static void add_piece(struct pieces *pieces, const char *piece, size_t length) {
     for (size_t word = 0; word < PASTE_WORDS; word++) {
-        const char *text = WORDS[word].text;
+        const char *text = WORDS[word];
         size_t total = strlen(text);
 
         for (size_t from = 0; from + length <= total; from++) {
@@ -58,19 +52,17 @@ void pieces_merge(struct pieces *into, const struct pieces *from) {
     }
 }
 
-const char *pieces_word(const struct pieces *pieces, bool *ret_reads_files) {
+const char *pieces_word(const struct pieces *pieces) {
     for (size_t word = 0; word < PASTE_WORDS; word++) {
-        size_t total = strlen(WORDS[word].text);
+        size_t total = strlen(WORDS[word]);
         uint32_t reached = 1; /* bit i: the first i letters can be made */
 
         for (size_t i = 0; i < total; i++) {
             if (reached & UINT32_C(1) << i)
                 reached |= pieces->ends[word][i];
         }
-        if (reached & UINT32_C(1) << total) {
-            *ret_reads_files = WORDS[word].reads_files;
-            return WORDS[word].text;
-        }
+        if (reached & UINT32_C(1) << total)
+            return WORDS[word];
     }
     return NULL;
 }

@@ -26,6 +26,6 @@ void pieces_add(struct pieces *pieces, const char *text, size_t size);
 void pieces_merge(struct pieces *into, const struct pieces *from);
 
 /* A word that these pieces make: static, such as "__DATE__"; NULL for none. */
-const char *pieces_word(const struct pieces *pieces, bool *ret_reads_files);
+const char *pieces_word(const struct pieces *pieces);
 
 #endif

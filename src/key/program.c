@@ -127,24 +127,19 @@ static void set_uncacheable(struct cubby_program *program, const char *format, .
     va_end(arguments);
 }
 
-static void set_reaches_files(struct cubby_program *program, const char *what) {
-    program->reaches_files = true;
-    set_uncacheable(program, "it reads files (%s), and changes in them are not tracked yet", what);
-}
-
-static bool has_header(const struct cubby_program *program, const char *name) {
+bool program_has_header(const struct cubby_program *program, const char *name) {
     struct program_header wanted = {(char *)name, NULL};
 
     return bsearch(&wanted, program->headers, program->header_count, sizeof(wanted),
                    compare_header) != NULL;
 }
 
-static void weigh_scan(struct cubby_program *program, const struct scan *scan) {
-    if (scan->uses_name)
+static void weigh_words(struct cubby_program *program, const struct scan_words *words) {
+    if (words->uses_name)
         program->names_source = true;
-    if (scan->volatile_macro)
+    if (words->volatile_macro)
         set_uncacheable(program, "it uses %s, which changes with every compile",
-                        scan->volatile_macro);
+                        words->volatile_macro);
 }
 
 static void weigh_text(struct cubby_program *program, const struct source *source) {
@@ -153,25 +148,23 @@ static void weigh_text(struct cubby_program *program, const struct source *sourc
 
     includes = source_includes(source, &count);
     for (size_t i = 0; i < count; i++) {
-        if (includes[i].spelling && has_header(program, includes[i].spelling))
-            continue;
-        set_reaches_files(program, includes[i].what);
+        if (!includes[i].spelling || !program_has_header(program, includes[i].spelling))
+            program->reaches_files = true;
     }
-    weigh_scan(program, source_scan(source));
-}
-
-static void note_probe(const char *spelling, const char *what, void *context) {
-    (void)spelling;
-    set_reaches_files(context, what);
+    weigh_words(program, source_words(source));
 }
 
 /* An option's value or a name expression: it becomes part of what is compiled. */
 static void weigh_string(struct cubby_program *program, const char *text, bool *pastes) {
-    struct scan scan;
+    struct scan_text scan = {text, text + strlen(text), NULL};
+    struct scan_words words;
 
-    scan_text(text, strlen(text), &scan, note_probe, program);
-    weigh_scan(program, &scan);
-    *pastes = *pastes || scan.pastes;
+    scan_words(&scan, &words);
+    weigh_words(program, &words);
+    *pastes = *pastes || words.pastes;
+    /* A macro of the command line may ask for files: -DHAS(x)=__has_include(x). */
+    if (strstr(text, "__has_"))
+        program->reaches_files = true;
 }
 
 static void weigh_option(struct cubby_program *program, const struct option *option) {
@@ -184,9 +177,11 @@ static void weigh_option(struct cubby_program *program, const struct option *opt
         program->has_seed = true;
         break;
     case OPTION_PRE_INCLUDE:
-        if (has_header(program, strchr(option->text, '=') ? strchr(option->text, '=') + 1 : ""))
-            break;
-        set_reaches_files(program, option->text);
+        if (!program_has_header(program, option_value(option)))
+            program->reaches_files = true;
+        break;
+    case OPTION_NOT_BESIDE:
+        program->not_beside = true;
         break;
     case OPTION_BYPASSED:
         set_uncacheable(program, "the option \"%s\": %s", option->text, option->why);
@@ -224,24 +219,22 @@ static bool collect_pieces(const struct cubby_program *program, struct pieces *p
 
 static void weigh_pasting(struct cubby_program *program) {
     struct pieces pieces = {0};
-    bool complete = collect_pieces(program, &pieces), reads_files = false;
-    const char *word = pieces_word(&pieces, &reads_files);
+    bool complete = collect_pieces(program, &pieces);
+    const char *word = pieces_word(&pieces);
 
-    if (word && reads_files)
-        set_reaches_files(program, word);
-    else if (word)
+    if (word)
         set_uncacheable(program, "it can make %s out of pieces with ##", word);
     else if (!complete)
         set_uncacheable(program, "memory was too short to look through it");
 }
 
 static void weigh(struct cubby_program *program) {
-    bool pastes = source_scan(program->source)->pastes;
+    bool pastes = source_words(program->source)->pastes;
 
     weigh_text(program, program->source);
     for (size_t i = 0; i < program->header_count; i++) {
         weigh_text(program, program->headers[i].source);
-        pastes = pastes || source_scan(program->headers[i].source)->pastes;
+        pastes = pastes || source_words(program->headers[i].source)->pastes;
     }
     for (size_t i = 0; i < program->options.count; i++)
         weigh_option(program, &program->options.items[i]);
@@ -252,6 +245,9 @@ static void weigh(struct cubby_program *program) {
         program->names_source = true;
         program->stamps_source = true;
     }
+    /* What a header says of the source's name is not known beforehand. */
+    if (program->reaches_files)
+        program->names_source = true;
 }
 
 /* ---- Making ------------------------------------------------------------------------ */

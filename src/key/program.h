@@ -33,10 +33,14 @@ struct cubby_program {
     bool has_extra;
     struct cubby_key extra;
     bool reaches_files; /* some text or option can read a file */
+    bool not_beside;    /* quoted includes are not searched beside the file that includes */
     bool names_source;  /* the whole name of the source may enter the object, not only its base */
     bool stamps_source; /* folder and time stamps of the source may enter the object */
     bool has_seed;      /* the user gave -frandom-seed */
     char uncacheable[256];
 };
+
+/* True if there is an in-memory header of exactly that name. */
+bool program_has_header(const struct cubby_program *program, const char *name);
 
 #endif

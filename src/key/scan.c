@@ -2,37 +2,10 @@
 #include "key/scan.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct text {
-    const char *start;
-    const char *end;
-};
-
-/* ---- Blocks -------------------------------------------------------------------- */
-
-#define BLOCK 64
-#define LANES 16
-
-typedef unsigned char lanes __attribute__((vector_size(LANES)));
-
-static lanes lanes_at(const void *at) {
-    lanes value;
-
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
-/* True if any of these bits is set in any byte. */
-static bool any_bit(lanes value, unsigned char bits) {
-    unsigned long long parts[LANES / sizeof(unsigned long long)];
-
-    value &= bits;
-    memcpy(parts, &value, sizeof(parts));
-    return (parts[0] | parts[1]) != 0;
-}
+#include <cubby/error.h>
 
 /* ---- Finding ------------------------------------------------------------------ */
 
@@ -58,15 +31,15 @@ static bool is_splice(const char *after, const char *end) {
 }
 
 /* True if a backslash and a line end follow each other anywhere, also as a trigraph. */
-static bool has_splice(struct text text) {
+static bool has_splice(const char *start, const char *end) {
     static const char *const BACKSLASHES[] = {"\\", "?\?/"};
 
     for (size_t i = 0; i < 2; i++) {
-        const char *at = text.start;
+        const char *at = start;
 
-        while ((at = find_rare(at, text.end, BACKSLASHES[i]))) {
+        while ((at = find_rare(at, end, BACKSLASHES[i]))) {
             at += strlen(BACKSLASHES[i]);
-            if (is_splice(at, text.end))
+            if (is_splice(at, end))
                 return true;
         }
     }
@@ -74,23 +47,23 @@ static bool has_splice(struct text text) {
 }
 
 /* The text with its spliced lines joined, as a compiler reads it: new bytes, or NULL. */
-static char *join_lines(struct text text, size_t *ret_size) {
-    char *joined = malloc((size_t)(text.end - text.start) + 1);
+static char *join_lines(const char *start, const char *end, size_t *ret_size) {
+    char *joined = malloc((size_t)(end - start) + 1);
     size_t size = 0;
 
     if (!joined)
         return NULL;
-    for (const char *at = text.start; at < text.end; at++) {
+    for (const char *at = start; at < end; at++) {
         const char *after = at;
 
         if (*at == '\\')
             after = at + 1;
-        else if (text.end - at >= 3 && memcmp(at, "?\?/", 3) == 0)
+        else if (end - at >= 3 && memcmp(at, "?\?/", 3) == 0)
             after = at + 3;
         if (after != at) {
-            while (after < text.end && *after != '\n' && isspace((unsigned char)*after))
+            while (after < end && *after != '\n' && isspace((unsigned char)*after))
                 after++;
-            if (after < text.end && *after == '\n') {
+            if (after < end && *after == '\n') {
                 at = after;
                 continue;
             }
@@ -101,7 +74,24 @@ static char *join_lines(struct text text, size_t *ret_size) {
     return joined;
 }
 
-/* ---- Directives --------------------------------------------------------------- */
+int scan_open(const char *text, size_t size, struct scan_text *ret_text) {
+    char *joined = NULL;
+
+    if (has_splice(text, text + size)) {
+        joined = join_lines(text, text + size, &size);
+        if (!joined)
+            return CUBBY_ERR_NO_MEMORY;
+        text = joined;
+    }
+    *ret_text = (struct scan_text){text, text + size, joined};
+    return 0;
+}
+
+void scan_close(struct scan_text *text) {
+    free(text->joined);
+}
+
+/* ---- Words and lines ----------------------------------------------------------- */
 
 /* Skips blanks and comments within a line. */
 static const char *skip_blanks(const char *at, const char *end) {
@@ -127,243 +117,177 @@ static bool word_is(const char *start, const char *end, const char *word) {
     return (size_t)(end - start) == strlen(word) && memcmp(start, word, strlen(word)) == 0;
 }
 
-/* "name" or <name> at the position: its spelling, or false where it is anything else. */
-static bool literal_name(const char *at, const char *end, char ret_name[SCAN_SPELLING_SIZE]) {
-    const char *close;
-    size_t length;
+static const char *find(const char *at, const char *end, const char *what) {
+    return memmem(at, (size_t)(end - at), what, strlen(what));
+}
+
+/* The next occurrence of a name as a whole word; NULL where there is none. */
+static const char *find_word(const char *at, const struct scan_text *text, const char *word) {
+    size_t length = strlen(word);
+
+    for (; (at = find(at, text->end, word)); at += length) {
+        bool begins = at == text->start || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
+
+        if (begins && word_end(at, text->end) == at + length)
+            return at;
+    }
+    return NULL;
+}
+
+static const char *line_start(const struct scan_text *text, const char *at) {
+    const char *before = memrchr(text->start, '\n', (size_t)(at - text->start));
+
+    return before ? before + 1 : text->start;
+}
+
+static const char *line_end(const char *at, const char *end) {
+    const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+
+    if (!newline)
+        newline = end;
+    return newline > at && newline[-1] == '\r' ? newline - 1 : newline;
+}
+
+/* Reads "name" or <name> at the position into the reference; leaves it alone where something else
+ * stands there. */
+static bool read_literal(const char *at, const char *end, struct scan_reference *reference) {
+    const char *name, *line, *close;
 
     if (at >= end || (*at != '"' && *at != '<'))
         return false;
-    close = memchr(at + 1, *at == '<' ? '>' : '"', (size_t)(end - at) - 1);
-    if (!close || memchr(at, '\n', (size_t)(close - at)))
+    name = at + 1;
+    line = line_end(name, end);
+    close = memchr(name, *at == '<' ? '>' : '"', (size_t)(line - name));
+    if (!close)
         return false;
-    length = (size_t)(close - at) - 1;
-    if (length >= SCAN_SPELLING_SIZE)
-        return false;
-    memcpy(ret_name, at + 1, length);
-    ret_name[length] = '\0';
+    reference->spelling = name;
+    reference->length = (size_t)(close - name);
+    reference->quoted = *at == '"';
     return true;
 }
 
-static void report(const char *start, const char *end, const char *spelling, scan_include visit,
-                   void *context) {
-    const char *line_end = memchr(start, '\n', (size_t)(end - start));
-    char what[SCAN_SPELLING_SIZE];
-    size_t length = (size_t)((line_end ? line_end : end) - start);
+/* ---- Directives --------------------------------------------------------------- */
 
-    if (length > 0 && start[length - 1] == '\r')
-        length--;
-    snprintf(what, sizeof(what), "#%.*s", (int)(length < sizeof(what) ? length : sizeof(what)),
-             start);
-    visit(spelling, what, context);
-}
-
-/* The directive whose text begins after its introducer ('#', "%:" or the trigraph). */
-static void scan_directive(const char *at, const char *end, scan_include visit, void *context) {
+static void scan_directive(const char *at, const char *end, scan_visit visit, void *context) {
     const char *start = skip_blanks(at, end);
-    const char *after;
-    char name[SCAN_SPELLING_SIZE];
+    const char *after = word_end(start, end);
+    struct scan_reference reference = {.what = start,
+                                       .what_length = (size_t)(line_end(start, end) - start)};
 
-    if (start >= end)
-        return;
-    after = word_end(start, end);
-    if (word_is(start, after, "include")) {
-        bool literal = literal_name(skip_blanks(after, end), end, name);
-
-        report(start, end, literal ? name : NULL, visit, context);
-        return;
-    }
-    /* What finds "the next" file, or embeds one, reads the file system whatever its name. */
-    if (word_is(start, after, "include_next") || word_is(start, after, "import") ||
-        word_is(start, after, "embed")) {
-        report(start, end, NULL, visit, context);
-        return;
-    }
-}
-
-static void scan_introducer(struct text text, const char *introducer, scan_include visit,
-                            void *context) {
-    const char *at = text.start;
-
-    while ((at = find_rare(at, text.end, introducer))) {
-        at += strlen(introducer);
-        scan_directive(at, text.end, visit, context);
-    }
-}
-
-/* ---- Words ---------------------------------------------------------------------- */
-
-/* True if "assert" or "source_location" may begin in this block or up to 9 bytes before it: it has
- * "ss", any byte, "r", or it has "_l". Up to 3 bytes behind the block are read. */
-static bool block_may_name(const char *block) {
-    lanes found = {0};
-
-    for (size_t i = 0; i < BLOCK; i += LANES) {
-        lanes first = lanes_at(block + i), second = lanes_at(block + i + 1);
-
-        found |= (lanes)((first == 's') & (second == 's') & (lanes_at(block + i + 3) == 'r'));
-        found |= (lanes)((first == '_') & (second == 'l'));
-    }
-    return any_bit(found, 0xff);
-}
-
-static bool has_word(const char *start, const char *end, const char *word) {
-    return memmem(start, (size_t)(end - start), word, strlen(word)) != NULL;
-}
-
-static bool names_itself(const char *start, const char *end) {
-    return has_word(start, end, "assert") || has_word(start, end, "source_location");
-}
-
-/* True if the text has one of the two words that lack a rare byte: block by block, and only where
- * a block may have one of them, word by word, with room for a word that crosses its ends. */
-static bool has_common_word(struct text text) {
-    const char *at = text.start;
-
-    for (; text.end - at >= BLOCK + LANES; at += BLOCK) {
-        const char *start = at - text.start < LANES ? text.start : at - LANES;
-
-        if (block_may_name(at) && names_itself(start, at + BLOCK + LANES))
-            return true;
-    }
-    return names_itself(at - text.start < LANES ? text.start : at - LANES, text.end);
-}
-
-/* What was seen of the words that end in E and, but for FILE, two underscores. */
-struct macros {
-    bool file, date, time;
-};
-
-static struct macros find_macros(struct text text) {
-    struct macros seen = {false, false, false};
-    const char *at = text.start;
-
-    for (; (at = memchr(at, 'E', (size_t)(text.end - at))); at++) {
-        bool marked = text.end - at >= 3 && memcmp(at + 1, "__", 2) == 0;
-        size_t before = (size_t)(at - text.start);
-
-        if (before >= 3 && memcmp(at - 3, "FIL", 3) == 0)
-            seen.file = true;
-        else if (marked && before >= 5 && memcmp(at - 5, "__DAT", 5) == 0)
-            seen.date = true;
-        else if (marked && before >= 5 && memcmp(at - 5, "__TIM", 5) == 0)
-            seen.time = true;
-    }
-    return seen;
-}
-
-static void scan_words(struct text text, struct scan *ret_scan) {
-    struct macros seen = find_macros(text);
-
-    ret_scan->pastes = paste_is_used(text.start, (size_t)(text.end - text.start));
-    /* Pasting can make __FILE__ out of pieces. */
-    ret_scan->uses_name = seen.file || ret_scan->pastes || has_common_word(text);
-    ret_scan->volatile_macro = seen.date ? "__DATE__" : seen.time ? "__TIME__" : NULL;
-}
-
-/* Words that look for files count wherever they stand: a directive may go on over several lines
- * within a comment, and a macro may hold them. */
-static void scan_probes(struct text text, scan_include visit, void *context) {
-    if (has_word(text.start, text.end, "__has_include"))
-        visit(NULL, "__has_include", context);
-    if (has_word(text.start, text.end, "__has_embed"))
-        visit(NULL, "__has_embed", context);
-}
-
-void scan_text(const char *text, size_t size, struct scan *ret_scan, scan_include visit,
-               void *context) {
-    struct text whole = {text, text + size};
-    char *joined = NULL;
-
-    if (has_splice(whole)) {
-        joined = join_lines(whole, &size);
-        if (joined)
-            whole = (struct text){joined, joined + size};
-        else
-            visit(NULL, "a text too large to look through", context);
-    }
-    scan_introducer(whole, "#", visit, context);
-    scan_introducer(whole, "%:", visit, context);
-    scan_introducer(whole, "?\?=", visit, context);
-    scan_probes(whole, visit, context);
-    scan_words(whole, ret_scan);
-    free(joined);
-}
-
-bool scan_pieces(const char *text, size_t size, struct pieces *pieces) {
-    struct text whole = {text, text + size};
-    char *joined = has_splice(whole) ? join_lines(whole, &size) : NULL;
-
-    if (!joined && has_splice(whole))
-        return false;
-    pieces_add(pieces, joined ? joined : text, size);
-    free(joined);
-    return true;
-}
-
-/* ---- UTF-8 ------------------------------------------------------------------------ */
-
-/* Length of the well-formed sequence at the position, 0 where there is none. */
-static size_t utf8_sequence(const unsigned char *at, size_t left) {
-    unsigned char low = 0x80, high = 0xbf;
-    size_t length;
-
-    if (at[0] < 0x80)
-        return 1;
-    if (at[0] >= 0xc2 && at[0] <= 0xdf)
-        length = 2;
-    else if (at[0] >= 0xe0 && at[0] <= 0xef)
-        length = 3;
-    else if (at[0] >= 0xf0 && at[0] <= 0xf4)
-        length = 4;
+    if (word_is(start, after, "include"))
+        reference.kind = SCAN_INCLUDE;
+    else if (word_is(start, after, "include_next"))
+        reference.kind = SCAN_INCLUDE_NEXT;
+    else if (word_is(start, after, "import") || word_is(start, after, "embed"))
+        reference.kind = SCAN_OTHER;
     else
-        return 0;
-    if (at[0] == 0xe0)
-        low = 0xa0; /* no overlong forms */
-    else if (at[0] == 0xed)
-        high = 0x9f; /* no surrogates */
-    else if (at[0] == 0xf0)
-        low = 0x90;
-    else if (at[0] == 0xf4)
-        high = 0x8f; /* nothing above U+10FFFF */
-    if (left < length || at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++) {
-        if (at[i] < 0x80 || at[i] > 0xbf)
-            return 0;
-    }
-    return length;
+        return;
+    read_literal(skip_blanks(after, end), end, &reference);
+    visit(&reference, context);
 }
 
-/* Length of the run of ASCII at the position, in whole blocks. */
-static size_t ascii_blocks(const unsigned char *at, size_t left) {
-    size_t length = 0;
+void scan_includes(const struct scan_text *text, scan_visit visit, void *context) {
+    static const char *const INTRODUCERS[] = {"#", "%:", "?\?="};
 
-    for (; left - length >= BLOCK; length += BLOCK) {
-        lanes all = {0};
+    for (size_t i = 0; i < sizeof(INTRODUCERS) / sizeof(*INTRODUCERS); i++) {
+        const char *at = text->start;
 
-        for (size_t i = 0; i < BLOCK; i += LANES)
-            all |= lanes_at(at + length + i);
-        if (any_bit(all, 0x80))
-            break;
-    }
-    return length;
-}
-
-bool scan_utf8(const char *text, size_t size, size_t *ret_offset) {
-    const unsigned char *bytes = (const unsigned char *)text;
-    size_t at = ascii_blocks(bytes, size);
-
-    while (at < size) {
-        size_t length = utf8_sequence(bytes + at, size - at);
-
-        if (length == 0) {
-            *ret_offset = at;
-            return false;
+        while ((at = find_rare(at, text->end, INTRODUCERS[i]))) {
+            at += strlen(INTRODUCERS[i]);
+            scan_directive(at, text->end, visit, context);
         }
-        at += length;
-        if (length > 1)
-            at += ascii_blocks(bytes + at, size - at);
     }
+}
+
+/* ---- Probes --------------------------------------------------------------------- */
+
+/* The name that the line up to the position defines as a macro: its start, and where it ends. NULL
+ * where the line is no #define. */
+static const char *defined_name(const struct scan_text *text, const char *at,
+                                const char **ret_end) {
+    const char *line = line_start(text, at);
+    const char *hash = find(line, at, "#");
+    const char *word, *end;
+
+    if (!hash)
+        hash = find(line, at, "%:") ? find(line, at, "%:") + 1 : NULL;
+    if (!hash)
+        return NULL;
+    word = skip_blanks(hash + 1, text->end);
+    end = word_end(word, text->end);
+    if (!word_is(word, end, "define"))
+        return NULL;
+    word = skip_blanks(end, text->end);
+    *ret_end = word_end(word, text->end);
+    return word;
+}
+
+/* What a macro that asks for a file is given at this place: true where it is a name to look for, or
+ * something that only the preprocessor could tell (then the reference has no spelling). */
+static bool read_argument(const struct scan_text *text, const char *at,
+                          struct scan_reference *reference) {
+    at = skip_blanks(at, text->end);
+    if (read_literal(at, text->end, reference))
+        return true;
+    if (at >= text->end || *at != '(')
+        return false; /* "#ifdef __has_include" and the like */
+    read_literal(skip_blanks(at + 1, text->end), text->end, reference);
     return true;
+}
+
+/* As far as a look at one line can tell: behind "//", or a line of a block comment. */
+static bool in_comment(const struct scan_text *text, const char *at) {
+    const char *line = line_start(text, at);
+
+    return find(line, at, "//") || *skip_blanks(line, text->end) == '*';
+}
+
+void scan_probe_macros(const struct scan_text *text, struct names *macros) {
+    static const char *const PROBES[SCAN_PROBE_MACROS] = {"__has_include", "__has_include_next",
+                                                          "__has_embed"};
+
+    for (size_t i = 0; i < SCAN_PROBE_MACROS; i++)
+        names_add(macros, PROBES[i], strlen(PROBES[i]));
+    for (size_t i = 0; i < macros->count; i++) {
+        const char *at = text->start;
+
+        for (; (at = find_word(at, text, macros->items[i])); at++) {
+            struct scan_reference reference = {0};
+            const char *end, *name = defined_name(text, at, &end);
+
+            if (name && name < at && end > name &&
+                !(read_argument(text, at + strlen(macros->items[i]), &reference) &&
+                  reference.spelling))
+                names_add(macros, name, (size_t)(end - name));
+        }
+    }
+}
+
+static enum scan_reference_kind probe_kind(const char *macro) {
+    return strcmp(macro, "__has_include") == 0 ? SCAN_PROBE
+           : strcmp(macro, "__has_embed") == 0 ? SCAN_OTHER
+                                               : SCAN_PROBE_NEXT; /* or one that may stand for it */
+}
+
+void scan_probes(const struct scan_text *text, const struct names *macros, scan_visit visit,
+                 void *context) {
+    for (size_t i = 0; i < macros->count; i++) {
+        const char *at = text->start;
+
+        for (; (at = find_word(at, text, macros->items[i])); at++) {
+            struct scan_reference reference = {
+                .kind = probe_kind(macros->items[i]),
+                .what = at,
+                .what_length = (size_t)(line_end(at, text->end) - at),
+            };
+            const char *end;
+
+            if (!read_argument(text, at + strlen(macros->items[i]), &reference))
+                continue;
+            /* A definition asks for nothing by itself; those who use it do. */
+            if (!reference.spelling && (defined_name(text, at + 1, &end) || in_comment(text, at)))
+                continue;
+            visit(&reference, context);
+        }
+    }
 }

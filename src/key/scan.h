@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the text of a source says of its dependence on the world outside of it. The look is
- * conservative: text in a comment or a string counts as code does.
+ * conservative: text in a comment, a string or a branch not taken counts as code does.
  */
 #ifndef CUBBY_KEY_SCAN_H
 #define CUBBY_KEY_SCAN_H
@@ -9,32 +9,63 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "key/paste.h"
+#include "util/names.h"
 
-#define SCAN_SPELLING_SIZE 96
-
-/* What was found in one text. */
-struct scan {
-    bool uses_name; /* __FILE__ and the like: the whole name of the source may enter the object */
-    const char *volatile_macro; /* __DATE__ or __TIME__, static; NULL where neither is used */
-    bool pastes;                /* it uses ##: words may be made out of pieces */
+/* A text as the compiler's directives see it: lines that end in a backslash joined. */
+struct scan_text {
+    const char *start;
+    const char *end;
+    char *joined; /* owned; NULL where there was nothing to join */
 };
 
+/* Prepares size bytes, which must outlive it. Returns 0 or NO_MEMORY. */
+int scan_open(const char *text, size_t size, struct scan_text *ret_text);
+void scan_close(struct scan_text *text);
+
+/* How a text refers to a file. */
+enum scan_reference_kind {
+    SCAN_INCLUDE,      /* #include */
+    SCAN_INCLUDE_NEXT, /* #include_next: the next file of that name, or the file after that ... */
+    SCAN_PROBE,        /* __has_include */
+    SCAN_PROBE_NEXT,   /* __has_include_next */
+    SCAN_OTHER,        /* #import, #embed, __has_embed: NVRTC knows none of them */
+};
+
+struct scan_reference {
+    enum scan_reference_kind kind;
+    const char *spelling; /* what stands between the quotes or angle brackets, not NUL-terminated;
+                             NULL where only the preprocessor could tell (a macro) */
+    size_t length;
+    bool quoted;      /* "name", not <name> */
+    const char *what; /* the line from the directive on, for messages; ends at the line's end */
+    size_t what_length;
+};
+
+typedef void (*scan_visit)(const struct scan_reference *reference, void *context);
+
+/* Visits each directive that includes a file. */
+void scan_includes(const struct scan_text *text, scan_visit visit, void *context);
+
+/* How many macros ask for a file by themselves; they come first in the set below. */
+#define SCAN_PROBE_MACROS 3
+
 /*
- * Called for each directive that may read a file. spelling: what stands between the quotes or angle
- * brackets; NULL where that is not to be told (a macro, __has_include, ...). what: the directive as
- * text, for messages; borrowed.
+ * Macros that ask for a file: "__has_include" and its like, and those that texts define by them. To
+ * be called for every text until the set no longer grows.
  */
-typedef void (*scan_include)(const char *spelling, const char *what, void *context);
+void scan_probe_macros(const struct scan_text *text, struct names *macros);
 
-/* Looks through a text of size bytes. */
-void scan_text(const char *text, size_t size, struct scan *ret_scan, scan_include visit,
-               void *context);
+/* Visits each use of one of those macros. */
+void scan_probes(const struct scan_text *text, const struct names *macros, scan_visit visit,
+                 void *context);
 
-/* Adds the pieces of words that a text spells, its lines joined; false when memory is short. */
-bool scan_pieces(const char *text, size_t size, struct pieces *pieces);
+/* What the words of a text say, wherever they stand. */
+struct scan_words {
+    bool uses_name; /* __FILE__ and the like: the whole name of the source may enter the object */
+    bool pastes;    /* it uses ##: words may be made out of pieces */
+    const char *volatile_macro; /* __DATE__ or __TIME__, static; NULL where neither is used */
+};
 
-/* True if the text is valid UTF-8 (RFC 3629); *ret_offset is the first byte that is not. */
-bool scan_utf8(const char *text, size_t size, size_t *ret_offset);
+void scan_words(const struct scan_text *text, struct scan_words *ret_words);
 
 #endif

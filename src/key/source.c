@@ -8,33 +8,67 @@
 #include "key/digest.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/utf8.h"
 
 struct source {
     atomic_uint references;
     char *text;
     size_t size;
     struct cubby_key digest;
-    struct scan scan;
+    struct scan_words words;
     struct pieces pieces; /* of a text that pastes */
     struct source_include *includes;
     size_t include_count;
     bool failed; /* memory ran out while the includes were listed */
 };
 
-static void add_include(const char *spelling, const char *what, void *context) {
+#define MAX_WHAT 96
+
+/* Only an #include is sure to find an in-memory header of its name and nothing else. */
+static void add_include(const struct scan_reference *reference, void *context) {
     struct source *source = context;
     size_t count = source->include_count;
     struct source_include *grown = realloc(source->includes, (count + 1) * sizeof(*grown));
+    bool literal = reference->kind == SCAN_INCLUDE && reference->spelling;
+    size_t shown = reference->what_length < MAX_WHAT ? reference->what_length : MAX_WHAT;
 
     if (!grown) {
         source->failed = true;
         return;
     }
     source->includes = grown;
-    grown[count] = (struct source_include){spelling ? strdup(spelling) : NULL, strdup(what)};
+    grown[count] = (struct source_include){
+        .spelling = literal ? strndup(reference->spelling, reference->length) : NULL,
+        .what = strndup(reference->what, shown),
+    };
     source->include_count++;
-    if ((spelling && !grown[count].spelling) || !grown[count].what)
+    if ((literal && !grown[count].spelling) || !grown[count].what)
         source->failed = true;
+}
+
+/* Looks through the text once for all who will ask. */
+static void look_through(struct source *source) {
+    struct names macros = NAMES_INIT;
+    struct scan_text text;
+
+    if (scan_open(source->text, source->size, &text) < 0) {
+        source->failed = true;
+        return;
+    }
+    scan_includes(&text, add_include, source);
+    scan_probe_macros(&text, &macros);
+    for (size_t i = SCAN_PROBE_MACROS; i < macros.count; i++) /* other texts may use them */
+        add_include(&(struct scan_reference){.kind = SCAN_PROBE,
+                                             .what = macros.items[i],
+                                             .what_length = strlen(macros.items[i])},
+                    source);
+    scan_probes(&text, &macros, add_include, source);
+    scan_words(&text, &source->words);
+    if (source->words.pastes)
+        pieces_add(&source->pieces, text.start, (size_t)(text.end - text.start));
+    source->failed = source->failed || macros.failed;
+    names_free(&macros);
+    scan_close(&text);
 }
 
 static int check_text(const void *data, size_t size, const char *label, struct cubby_error *error) {
@@ -46,7 +80,7 @@ static int check_text(const void *data, size_t size, const char *label, struct c
                          "%s has a NUL byte at offset %zu: the compiler would stop reading there; "
                          "expected text in UTF-8",
                          label, (size_t)(nul - (const char *)data));
-    if (!scan_utf8(data, size, &offset))
+    if (!utf8_is_valid(data, size, &offset))
         log_line(CUBBY_LOG_WARN,
                  "%s is not valid UTF-8 at offset %zu: the compiler may misread what follows",
                  label, offset);
@@ -73,9 +107,7 @@ int source_new(const void *data, size_t size, const char *label, struct source *
     source->text[size] = '\0';
     source->size = size;
     digest_bytes(source->text, size, &source->digest);
-    scan_text(source->text, size, &source->scan, add_include, source);
-    if (source->scan.pastes && !scan_pieces(source->text, size, &source->pieces))
-        source->failed = true;
+    look_through(source);
     if (source->failed) {
         source_unref(source);
         return error_no_memory(error);
@@ -113,14 +145,21 @@ const struct cubby_key *source_digest(const struct source *source) {
     return &source->digest;
 }
 
-const struct scan *source_scan(const struct source *source) {
-    return &source->scan;
+const struct scan_words *source_words(const struct source *source) {
+    return &source->words;
 }
 
 bool source_pieces(const struct source *source, struct pieces *pieces) {
-    if (!source->scan.pastes)
-        return scan_pieces(source->text, source->size, pieces);
-    pieces_merge(pieces, &source->pieces);
+    struct scan_text text;
+
+    if (source->words.pastes) {
+        pieces_merge(pieces, &source->pieces);
+        return true;
+    }
+    if (scan_open(source->text, source->size, &text) < 0)
+        return false;
+    pieces_add(pieces, text.start, (size_t)(text.end - text.start));
+    scan_close(&text);
     return true;
 }
 

@@ -8,12 +8,13 @@
 
 #include <cubby/cubby.h>
 
+#include "key/paste.h"
 #include "key/scan.h"
 
 /* One place in the text that may read a file. */
 struct source_include {
-    char *spelling; /* NULL where it cannot be told */
-    char *what;     /* the directive */
+    char *spelling; /* NULL where it cannot be told, and for what reads files whatever its name */
+    char *what;     /* the directive, for messages */
 };
 
 struct source; /* immutable, reference-counted */
@@ -30,7 +31,7 @@ void source_unref(struct source *source);
 const char *source_text(const struct source *source); /* ends in NUL */
 size_t source_size(const struct source *source);
 const struct cubby_key *source_digest(const struct source *source);
-const struct scan *source_scan(const struct source *source);
+const struct scan_words *source_words(const struct source *source);
 /* Adds the pieces of words that the text spells; false when memory is short. */
 bool source_pieces(const struct source *source, struct pieces *pieces);
 const struct source_include *source_includes(const struct source *source, size_t *ret_count);

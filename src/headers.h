@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The key of a program that reads headers: what the manifest in the cache knows of it, and what a
+ * compile teaches the manifest. */
+#ifndef CUBBY_HEADERS_H
+#define CUBBY_HEADERS_H
+
+#include <cubby/cubby.h>
+
+#include "deps/harvest.h"
+
+/* Receives each header of the set that holds now. */
+typedef void (*headers_visit)(const char *path, const struct cubby_key *digest, void *context);
+
+/*
+ * Looks for a set of headers that holds now. base: the key of the program itself. visit may be
+ * NULL. Returns 0 with the key of the object, or NOT_FOUND.
+ */
+int headers_find(struct cubby_cache *cache, const struct cubby_program *program,
+                 const struct cubby_key *base, headers_visit visit, void *context,
+                 struct cubby_key *ret_key);
+
+/* Notes in the manifest that with these dependencies the object lies under that key. Returns 0 or
+ * an error of the store. */
+int headers_record(struct cubby_cache *cache, const struct cubby_key *base, const struct deps *deps,
+                   const struct cubby_key *key, struct cubby_error *error);
+
+#endif
