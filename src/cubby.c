@@ -109,13 +109,22 @@ struct explanation {
     void *context;
 };
 
-static void explain_header(const char *path, const struct cubby_key *digest, void *context) {
+static void explain_header(const char *path, enum dep_kind kind, const struct cubby_key *digest,
+                           void *context) {
+    static const char *const NAMES[DEP_KINDS] = {
+        [DEP_FILE] = "header file",
+        [DEP_PRESENT] = "file there",
+        [DEP_MISSING] = "nothing there",
+        [DEP_UNUSABLE] = "no file there",
+    };
     const struct explanation *explanation = context;
     char hex[CUBBY_KEY_HEX_SIZE];
 
+    explanation->visit(NAMES[kind], path, explanation->context);
+    if (!digest)
+        return;
     cubby_key_format(digest, hex);
-    explanation->visit("header file", path, explanation->context);
-    explanation->visit("header file digest", hex, explanation->context);
+    explanation->visit("header digest", hex, explanation->context);
 }
 
 int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *program,

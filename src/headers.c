@@ -42,8 +42,11 @@ static void show(const struct search_for_set *search, const struct manifest *man
     for (uint32_t i = 0; search->visit && i < set->file_count; i++) {
         const struct manifest_file *file = &manifest->files[set->files[i]];
 
-        search->visit(manifest->paths[file->path], &file->digest, search->context);
+        search->visit(manifest->paths[file->path], DEP_FILE, &file->digest, search->context);
     }
+    for (uint32_t i = 0; search->visit && i < set->other_count; i++)
+        search->visit(manifest->paths[set->others[i] / DEP_KINDS],
+                      (enum dep_kind)(set->others[i] % DEP_KINDS), NULL, search->context);
 }
 
 /* A tier may know fewer sets than the next, so each is asked until one has a set that holds. */

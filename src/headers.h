@@ -8,8 +8,9 @@
 
 #include "deps/harvest.h"
 
-/* Receives each header of the set that holds now. */
-typedef void (*headers_visit)(const char *path, const struct cubby_key *digest, void *context);
+/* Receives each path of the set that holds now. digest: of a DEP_FILE, else NULL. */
+typedef void (*headers_visit)(const char *path, enum dep_kind kind, const struct cubby_key *digest,
+                              void *context);
 
 /*
  * Looks for a set of headers that holds now. base: the key of the program itself. visit may be

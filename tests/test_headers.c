@@ -23,7 +23,8 @@
 
 static const char *const FOLDERS[] = {
     ".", "one", "two", "two/deep", "sub", "other/one", "other/two/deep", "other"};
-static const char *const NAMES[] = {"a.h", "b.h", "c.h", "d.h", "deep/a.h", "deep/d.h"};
+static const char *const NAMES[] = {"a.h",      "b.h",      "c.h", "d.h",
+                                    "deep/a.h", "deep/d.h", "e",   "e.stdh"};
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

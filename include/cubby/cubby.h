@@ -223,8 +223,13 @@ void cubby_program_unref(struct cubby_program *program);
 const char *cubby_program_uncacheable(const struct cubby_program *program);
 
 /**
- * Derives the key.
- * @param cache where toolchain fingerprints are remembered; may be NULL
+ * Derives the key under which the object of a program lies.
+ *
+ * Where the program reads header files, their content is part of it. Which files those are, only a
+ * compile tells, and the cache remembers it: a program that was never compiled with the headers as
+ * they are now has the key of its manifest.
+ *
+ * @param cache where toolchain fingerprints and manifests are kept; may be NULL
  * @return 0 or CUBBY_ERR_NO_TOOLCHAIN
  */
 int cubby_program_key(struct cubby_cache *cache, struct cubby_program *program,
@@ -233,7 +238,10 @@ int cubby_program_key(struct cubby_cache *cache, struct cubby_program *program,
 /** Receives one field of a key: its name and its value as text. */
 typedef void (*cubby_field_visitor)(const char *name, const char *value, void *context);
 
-/** Shows every field that enters the key, in order. Errors as cubby_program_key(). */
+/**
+ * Shows every field that enters the key, in order; then the header files, and what else has to be
+ * as it is for them to be found again, where the cache knows them. Errors as cubby_program_key().
+ */
 int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *program,
                           cubby_field_visitor visit, void *context, struct cubby_error *error);
 

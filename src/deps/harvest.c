@@ -114,7 +114,7 @@ static void look_at_places(struct harvest *harvest, const struct scan_reference 
     bool end = false;
 
     places->count = 0;
-    places->items = calloc(harvest->search.count + 2, sizeof(*places->items));
+    places->items = calloc(search_places(&harvest->search), sizeof(*places->items));
     while (places->items) {
         struct place *place = &places->items[places->count];
 

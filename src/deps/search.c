@@ -26,14 +26,8 @@ void search_close(struct search *search) {
     *search = (struct search){0};
 }
 
-char *search_join(const char *folder, size_t folder_length, const char *name, size_t length) {
-    bool slash = folder_length > 0 && folder[folder_length - 1] != '/';
-    char *path = malloc(folder_length + length + 2);
-
-    if (path)
-        sprintf(path, "%.*s%s%.*s", (int)folder_length, folder, slash ? "/" : "", (int)length,
-                name);
-    return path;
+size_t search_places(const struct search *search) {
+    return 2 * (search->count + 1) + 1;
 }
 
 size_t search_folder_length(const char *path) {
@@ -42,19 +36,45 @@ size_t search_folder_length(const char *path) {
     return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
+#define STANDARD_SUFFIX ".stdh"
+
+/* True if the last part of a name has no suffix. */
+static bool lacks_suffix(const char *name, size_t length) {
+    const char *slash = memrchr(name, '/', length);
+    const char *base = slash ? slash + 1 : name;
+
+    return !memchr(base, '.', (size_t)(name + length - base));
+}
+
+/* A name in a folder of so many bytes ("" is the current one); NULL when memory is short. */
+static char *join(const char *folder, size_t folder_length, const char *name, size_t length,
+                  const char *suffix) {
+    bool slash = folder_length > 0 && folder[folder_length - 1] != '/';
+    char *path;
+
+    if (asprintf(&path, "%.*s%s%.*s%s", (int)folder_length, folder, slash ? "/" : "", (int)length,
+                 name, suffix) < 0)
+        return NULL;
+    return path;
+}
+
 char *search_place(const struct search *search, const char *from, const char *name, size_t length,
                    size_t n, bool *ret_end) {
+    size_t tries = lacks_suffix(name, length) ? 2 : 1, folder = n / tries;
+    const char *suffix = n % tries ? STANDARD_SUFFIX : "";
+
     *ret_end = false;
     if (length > 0 && *name == '/') {
-        *ret_end = n > 0;
-        return n > 0 ? NULL : search_join("", 0, name, length);
+        *ret_end = folder > 0;
+        return *ret_end ? NULL : join("", 0, name, length, suffix);
     }
     if (from && search->beside) {
-        if (n == 0)
-            return search_join(from, search_folder_length(from), name, length);
-        n--;
+        if (folder == 0)
+            return join(from, search_folder_length(from), name, length, suffix);
+        folder--;
     }
-    *ret_end = n >= search->count;
+    *ret_end = folder >= search->count;
     return *ret_end ? NULL
-                    : search_join(search->folders[n], strlen(search->folders[n]), name, length);
+                    : join(search->folders[folder], strlen(search->folders[folder]), name, length,
+                           suffix);
 }

@@ -2,8 +2,9 @@
 /*
  * Where NVRTC looks for a file that a text includes: for "name" beside the including file first,
  * then, as for <name>, in the folders of -I in their order. Relative paths start from the current
- * folder at the time of the compile. In-memory headers come before all of this and are none of its
- * business.
+ * folder at the time of the compile. In each folder a name without a suffix is tried as it is, then
+ * with ".stdh" (the front end's suffix for headers of the standard library).
+ * In-memory headers come before all of this and are none of its business.
  */
 #ifndef CUBBY_DEPS_SEARCH_H
 #define CUBBY_DEPS_SEARCH_H
@@ -31,9 +32,8 @@ void search_close(struct search *search);
 char *search_place(const struct search *search, const char *from, const char *name, size_t length,
                    size_t n, bool *ret_end);
 
-/* Joins a folder of folder_length bytes ("" is the current one) and a name; NULL when memory is
- * short. */
-char *search_join(const char *folder, size_t folder_length, const char *name, size_t length);
+/* More places than any name has. */
+size_t search_places(const struct search *search);
 
 /* The length of a path's folder, its last slash included; 0 where the path has no slash. */
 size_t search_folder_length(const char *path);
