@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "cache/cache.h"
-#include "compile/nvrtc.h"
+#include "compile/compile.h"
 #include "entry/meta.h"
 #include "key/key.h"
+#include "key/linker.h"
 #include "key/program.h"
+#include "key/tool.h"
 #include "object.h"
 #include "os/time.h"
 #include "outcome.h"
@@ -45,11 +47,11 @@ static const struct toolchain_memory *cache_memory(struct cubby_cache *cache,
     return cache ? memory : NULL;
 }
 
-static int find_toolchain(struct cubby_cache *cache, const struct toolchain **ret_toolchain,
-                          struct cubby_error *error) {
+static int find_toolchain(struct cubby_cache *cache, const struct cubby_program *program,
+                          const struct toolchain **ret_toolchain, struct cubby_error *error) {
     struct toolchain_memory memory;
 
-    return toolchain_find(cache_memory(cache, &memory), ret_toolchain, error);
+    return toolchain_for_program(program, cache_memory(cache, &memory), ret_toolchain, error);
 }
 
 static char *copy_or_null(const char *text) {
@@ -59,16 +61,38 @@ static char *copy_or_null(const char *text) {
 int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_toolchain,
                          struct cubby_error *error) {
     const struct toolchain *toolchain;
-    int result = find_toolchain(cache, &toolchain, error);
+    struct toolchain_memory memory;
+    int result = toolchain_find(CUBBY_TOOL_NVRTC, cache_memory(cache, &memory), &toolchain, error);
 
     if (result < 0)
         return result;
     *ret_toolchain = (struct cubby_toolchain){
         .major = toolchain->major,
         .minor = toolchain->minor,
-        .nvrtc_path = copy_or_null(toolchain->nvrtc_path),
-        .builtins_path = copy_or_null(toolchain->builtins_path),
+        .nvrtc_path = copy_or_null(toolchain->path),
+        .builtins_path = copy_or_null(toolchain->companion_path),
         .include_dir = copy_or_null(toolchain->include_dir),
+        .fingerprint = copy_or_null(toolchain->fingerprint),
+    };
+    return 0;
+}
+
+int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
+                    struct cubby_tool_info *ret_info, struct cubby_error *error) {
+    const struct toolchain *toolchain;
+    struct toolchain_memory memory;
+    int result;
+
+    if ((unsigned)tool >= TOOL_COUNT)
+        return error_set(error, CUBBY_ERR_INVALID, "tool %d is not known", (int)tool);
+    result = toolchain_find(tool, cache_memory(cache, &memory), &toolchain, error);
+    if (result < 0)
+        return result;
+    *ret_info = (struct cubby_tool_info){
+        .major = toolchain->major,
+        .minor = toolchain->minor,
+        .path = copy_or_null(toolchain->path),
+        .companion_path = copy_or_null(toolchain->companion_path),
         .fingerprint = copy_or_null(toolchain->fingerprint),
     };
     return 0;
@@ -79,7 +103,7 @@ int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_
 int cubby_program_key(struct cubby_cache *cache, struct cubby_program *program,
                       struct cubby_key *ret_key, struct cubby_error *error) {
     const struct toolchain *toolchain;
-    int result = find_toolchain(cache, &toolchain, error);
+    int result = find_toolchain(cache, program, &toolchain, error);
 
     if (result == 0)
         key_derive(program, toolchain, ret_key);
@@ -89,7 +113,7 @@ int cubby_program_key(struct cubby_cache *cache, struct cubby_program *program,
 int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *program,
                           cubby_field_visitor visit, void *context, struct cubby_error *error) {
     const struct toolchain *toolchain;
-    int result = find_toolchain(cache, &toolchain, error);
+    int result = find_toolchain(cache, program, &toolchain, error);
 
     if (result == 0)
         key_explain(program, toolchain, visit, context);
@@ -139,8 +163,8 @@ static void describe(const struct request *request, const struct compiled *compi
     const struct cubby_program *program = request->program;
     char toolchain[32];
 
-    snprintf(toolchain, sizeof(toolchain), "NVRTC %d.%d", request->toolchain->major,
-             request->toolchain->minor);
+    snprintf(toolchain, sizeof(toolchain), "%s %d.%d", toolchain_label(request->toolchain->tool),
+             request->toolchain->major, request->toolchain->minor);
     meta_add(meta, META_START, NULL, 0);
     meta_add_u64(meta, META_COMPILE_NS, request->outcome->compile_ns);
     meta_add_u64(meta, META_CREATED_AT, (uint64_t)wall_seconds());
@@ -179,17 +203,17 @@ static int compile(struct request *request, struct cubby_object **ret_object) {
     struct toolchain_memory memory;
     struct compiled compiled = {0};
     uint64_t start;
-    void *nvrtc;
+    void *tool;
     int result;
 
-    result = toolchain_load(cache_memory(request->cache, &memory), &nvrtc, &request->toolchain,
-                            request->error);
+    result = toolchain_load(request->toolchain->tool, cache_memory(request->cache, &memory), &tool,
+                            &request->toolchain, request->error);
     if (result < 0)
         return result;
     key_derive(request->program, request->toolchain, &request->outcome->key);
     start = monotonic_ns();
-    result = nvrtc_compile(nvrtc, request->toolchain, request->program, &request->outcome->key,
-                           &compiled, request->error);
+    result = compile_program(tool, request->toolchain, request->program, &request->outcome->key,
+                             &compiled, request->error);
     request->outcome->compile_ns = monotonic_ns() - start;
     if (result < 0)
         return result;
@@ -240,7 +264,8 @@ static const char *bypass_reason(const struct request *request) {
 
 static int serve(struct request *request, struct cubby_object **ret_object) {
     const char *bypass = bypass_reason(request);
-    int result = find_toolchain(request->cache, &request->toolchain, request->error);
+    int result =
+        find_toolchain(request->cache, request->program, &request->toolchain, request->error);
 
     if (result < 0)
         return result;

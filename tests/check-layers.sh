@@ -31,6 +31,7 @@ allow 'backends/*.[ch]' backends/ os/ util/
 allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
 allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h entry/ os/ util/
 allow 'src/cubby.c' object.h outcome.h cache/cache.h compile/ entry/ key/ os/ util/
+allow 'src/link.c' key/ util/
 allow 'src/cli/*.[ch]' cli/ key/locate.h os/ util/
 allow 'examples/c/*.[ch]' own_backend.h
 
