@@ -15,8 +15,7 @@ static json_t *names_of(const struct cubby_object *object) {
     return names;
 }
 
-/* Text that a compiler wrote, which may hold bytes that are not UTF-8. */
-static json_t *text_of(const char *text) {
+json_t *report_text(const char *text) {
     json_t *json = json_string(text);
     char *copy;
 
@@ -48,10 +47,10 @@ json_t *report_new(const char *source, const char *output, const char *target, c
 
     if (outcome->has_key)
         cubby_key_format(&outcome->key, key);
-    json_object_set_new(report, "source", text_of(source));
-    json_object_set_new(report, "output", output ? text_of(output) : json_null());
+    json_object_set_new(report, "source", report_text(source));
+    json_object_set_new(report, "output", output ? report_text(output) : json_null());
     json_object_set_new(report, "target", json_string(target));
-    json_object_set_new(report, "arch", arch ? text_of(arch) : json_null());
+    json_object_set_new(report, "arch", arch ? report_text(arch) : json_null());
     json_object_set_new(report, "key", *key ? json_string(key) : json_null());
     json_object_set_new(report, "outcome",
                         json_string(failed ? "error" : cubby_outcome_name(outcome->kind)));
@@ -61,11 +60,11 @@ json_t *report_new(const char *source, const char *output, const char *target, c
     json_object_set_new(report, "bytes",
                         json_integer(object ? (json_int_t)cubby_object_size(object) : 0));
     json_object_set_new(report, "names", names_of(object));
-    json_object_set_new(report, "log", text_of(log));
+    json_object_set_new(report, "log", report_text(log));
     json_object_set_new(report, "reason",
-                        *outcome->reason ? text_of(outcome->reason) : json_null());
+                        *outcome->reason ? report_text(outcome->reason) : json_null());
     if (failed) {
-        json_object_set_new(report, "error", text_of(error->message));
+        json_object_set_new(report, "error", report_text(error->message));
         json_object_set_new(report, "status", json_integer(status_of(error->code)));
     }
     return report;

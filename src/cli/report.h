@@ -7,6 +7,9 @@
 
 #include "cli/cli.h"
 
+/* Text that may hold bytes that are not UTF-8, as new JSON. */
+json_t *report_text(const char *text);
+
 /* The report as new JSON, with the keys that the man page lists. error may be NULL. */
 json_t *report_new(const char *source, const char *output, const char *target, const char *arch,
                    const struct cubby_object *object, const struct cubby_outcome *outcome,

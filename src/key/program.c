@@ -316,11 +316,12 @@ static int check_options(const struct cubby_program_options *given,
 }
 
 /* What the compiler is told of the architecture. PTX and LTO-IR of sm_90 and of compute_90 are the
- * same bytes, and compute_90 spares the assembler's run. */
-static char *effective_arch(enum cubby_target target, const char *arch) {
+ * same bytes, and compute_90 spares the assembler's run; libNVVM knows no other. */
+static char *effective_arch(const struct cubby_program *program, const char *arch) {
     char *virtual;
 
-    if (target == CUBBY_TARGET_CUBIN || strncmp(arch, "sm_", 3) != 0)
+    if (program->target == CUBBY_TARGET_CUBIN || program->kind == PROGRAM_PTX ||
+        strncmp(arch, "sm_", 3) != 0)
         return strdup(arch);
     return asprintf(&virtual, "compute_%s", arch + 3) < 0 ? NULL : virtual;
 }
@@ -343,7 +344,7 @@ int program_fill(struct cubby_program *program, const struct option_dialect *dia
         return result;
     program->target = options->target;
     program->name = strdup(options->name && *options->name ? options->name : DEFAULT_NAME);
-    program->arch = options->arch ? effective_arch(options->target, options->arch) : NULL;
+    program->arch = options->arch ? effective_arch(program, options->arch) : NULL;
     if (!program->name || (options->arch && !program->arch))
         return error_no_memory(error);
     result =

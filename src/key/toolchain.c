@@ -20,6 +20,7 @@
 struct slot {
     const struct toolchain *toolchain;
     void *handle;
+    bool absent; /* the driver was looked for in vain, as PTX and links do each time */
 };
 
 static struct {
@@ -237,10 +238,15 @@ int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
     pthread_mutex_lock(&state.lock);
     if (!slot->toolchain && memory && toolchain_memo_place(tool, &place))
         slot->toolchain = toolchain_memo_load(tool, memory, &place);
-    if (!slot->toolchain)
+    if (slot->absent)
+        result = error_set(error, CUBBY_ERR_NO_DRIVER,
+                           "no CUDA driver was found when this process first looked");
+    else if (!slot->toolchain)
         result = load_locked(tool, memory, error);
     if (result == 0)
         *ret_toolchain = slot->toolchain;
+    else if (tool == CUBBY_TOOL_DRIVER)
+        slot->absent = true;
     pthread_mutex_unlock(&state.lock);
     return result;
 }
