@@ -31,7 +31,7 @@ static int check_options(const struct cubby_link_options *options, struct cubby_
 
 static int copy_inputs(struct cubby_program *program, const struct cubby_link_input *inputs,
                        size_t count, struct cubby_error *error) {
-    if (count == 0)
+    if (!inputs || count == 0)
         return error_set(error, CUBBY_ERR_INVALID, "a link needs at least one input");
     program->inputs = calloc(count, sizeof(*program->inputs));
     if (!program->inputs)

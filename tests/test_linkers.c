@@ -746,6 +746,17 @@ START_TEST(test_folded_options) {
 }
 END_TEST
 
+START_TEST(test_options_file_is_not_kept) {
+    struct cubby_program *program = ptx_with("-Xptxas=--options-file=f");
+
+    ck_assert_ptr_nonnull(strstr(cubby_program_uncacheable(program), "options file"));
+    cubby_program_unref(program);
+    program = ptx_with("-Xptxas=-O1");
+    ck_assert_ptr_null(cubby_program_uncacheable(program));
+    cubby_program_unref(program);
+}
+END_TEST
+
 START_TEST(test_link_keys) {
     struct cubby_link_options options = CUBBY_LINK_OPTIONS_INIT;
     const char *there[] = {PTX "1", PTX "2"}, *back[] = {PTX "2", PTX "1"}, *lto[] = {LTOIR};
@@ -995,6 +1006,7 @@ int main(void) {
     tcase_add_loop_test(linking, test_failures, 0, COUNT(FAILURES));
     tcase_add_test(linking, test_refused_input);
     tcase_add_test(linking, test_folded_options);
+    tcase_add_test(linking, test_options_file_is_not_kept);
     tcase_add_test(linking, test_link_keys);
     tcase_add_test(linking, test_environment);
     tcase_add_loop_test(driver, test_driver_options, 0, COUNT(DRIVER_OPTIONS));
