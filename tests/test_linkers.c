@@ -951,6 +951,10 @@ START_TEST(test_whole_elf) {
     file.section.sh_offset = UINT64_MAX - 8; /* a sum that wraps around */
     ck_assert_int_eq(link_refused(CUBBY_INPUT_ANY, &file, sizeof(file), "cut short"),
                      CUBBY_ERR_INVALID);
+    file.section.sh_offset = 8;
+    file.section.sh_size = UINT64_MAX - 4;
+    ck_assert_int_eq(link_refused(CUBBY_INPUT_ANY, &file, sizeof(file), "cut short"),
+                     CUBBY_ERR_INVALID);
     file.section.sh_type = SHT_NOBITS; /* takes no room in the file */
     ck_assert_int_eq(link_refused(CUBBY_INPUT_ANY, &file, sizeof(file), ""), 0);
     file.segment.p_offset = sizeof(file);

@@ -326,7 +326,12 @@ static const struct {
     {"garbage", NULL},
     {"define void @f() { ret void }", NULL}, /* no !nvvmir.version */
     {"BC\xc0\xde\x01\x02\x03\x04\x05\x06\x07\x08", NULL},
-    {"target triple = \"x86_64-pc-linux\"\n!nvvmir.version = !{!0}\n!0 = !{i32 2, i32 0}\n", NULL},
+    /* Only verifying refuses this one. */
+    {"target datalayout = \"e-p:64:64:64-i1:8:8-i8:8:8-i16:16:16-i32:32:32-i64:64:64-i128:128:128-"
+     "f32:32:32-f64:64:64-v16:16:16-v32:32:32-v64:64:64-v128:128:128-n16:32:64\"\n"
+     "target triple = \"x86_64-pc-linux\"\ndefine void @f() {\n  ret void\n}\n"
+     "!nvvmir.version = !{!0}\n!0 = !{i32 2, i32 0}\n",
+     NULL},
     {"target triple = \"nvptx64-nvidia-cuda\"\n!nvvmir.version = !{!0}\n!0 = !{i32 2, i32 0}\n",
      "-bogus"},
 };

@@ -17,7 +17,7 @@ static int version_function(void *handle, const char *path, const char *name, co
 
     if (dl_resolve(handle, symbols, NULL))
         return 0;
-    return error_set(error, CUBBY_ERR_NO_TOOLCHAIN, "%s is not %s: it has no %s", path, what, name);
+    return error_set(error, CUBBY_ERR_NO_TOOLCHAIN, "%s has no %s: it is not %s", path, name, what);
 }
 
 static int two_numbers(void *handle, const char *path, const char *name, const char *what,
