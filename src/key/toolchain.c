@@ -210,7 +210,7 @@ static int load_locked(enum cubby_tool tool, const struct toolchain_memory *memo
     result = load_library(tool_get(tool), &handle, error);
     if (result == 0)
         result = identify(tool, handle, &toolchain, error);
-    if (result < 0) {
+    if (result != 0) {
         if (handle)
             dlclose(handle);
         return result;

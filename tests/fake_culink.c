@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A double of the CUDA driver's linker: the "cubin" is the list of the options and inputs it was
- * given. Its version is FAKE_CUDA_VERSION (13000 where unset); with FAKE_CUDA_STUB set it is the
- * toolkit's stub, which answers 34 to everything. What is done with contexts goes to the file
- * FAKE_CUDA_TRACE. FAKE_CUDA_CURRENT: the thread has a context already. FAKE_ERROR_n in an input
- * makes the link fail with error n.
+ * given. Its version is FAKE_CULINK_VERSION (13000 where unset); with FAKE_CULINK_STUB set it is
+ * the toolkit's stub, which answers 34 to everything. What is done with contexts goes to the file
+ * FAKE_CULINK_TRACE. FAKE_CULINK_CURRENT: the thread has a context already. FAKE_ERROR_n in an
+ * input makes the link fail with error n.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ int cuLinkComplete(struct link_state *state, void **ret_cubin, size_t *ret_size)
 int cuLinkDestroy(struct link_state *state);
 
 static void trace(const char *word) {
-    const char *path = getenv("FAKE_CUDA_TRACE");
+    const char *path = getenv("FAKE_CULINK_TRACE");
     FILE *file = path ? fopen(path, "a") : NULL;
 
     if (file) {
@@ -47,16 +47,16 @@ static void trace(const char *word) {
 }
 
 int cuDriverGetVersion(int *ret) {
-    const char *version = getenv("FAKE_CUDA_VERSION");
+    const char *version = getenv("FAKE_CULINK_VERSION");
 
-    if (getenv("FAKE_CUDA_STUB"))
+    if (getenv("FAKE_CULINK_STUB"))
         return STUB_LIBRARY;
     *ret = version ? atoi(version) : 13000;
     return 0;
 }
 
 int cuInit(unsigned flags) {
-    return getenv("FAKE_CUDA_STUB") ? STUB_LIBRARY : (int)flags;
+    return getenv("FAKE_CULINK_STUB") ? STUB_LIBRARY : (int)flags;
 }
 
 int cuDeviceGet(int *ret, int ordinal) {
@@ -65,7 +65,7 @@ int cuDeviceGet(int *ret, int ordinal) {
 }
 
 int cuCtxGetCurrent(void **ret) {
-    *ret = getenv("FAKE_CUDA_CURRENT") ? ret : NULL;
+    *ret = getenv("FAKE_CULINK_CURRENT") ? ret : NULL;
     return 0;
 }
 
