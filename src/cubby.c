@@ -139,7 +139,8 @@ static int look_up(const struct request *request, struct cubby_object **ret_obje
 
     if (result < 0)
         return result;
-    result = object_rename_source(object, request->program->name);
+    /* No log speaks of a link by its name. */
+    result = request->program->source ? object_rename_source(object, request->program->name) : 0;
     if (result < 0)
         cubby_object_unref(object);
     else

@@ -217,6 +217,33 @@ START_TEST(test_object_of_a_link) {
 }
 END_TEST
 
+/* The log of nvJitLink stays as it is, though the name of the link is in it. */
+START_TEST(test_name_of_a_link) {
+    struct cubby_link_options options = CUBBY_LINK_OPTIONS_INIT;
+    static const char *const NAMES[] = {"fake", "other"};
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    const char *texts[] = {PTX};
+    struct cubby_cache *cache;
+    struct cubby_object *object;
+
+    options.arch = "sm_90";
+    ck_ok(cubby_cache_open("memory", &cache, &error), &error);
+    for (int i = 0; i < 2; i++) {
+        struct cubby_outcome outcome;
+        struct cubby_link *link;
+
+        options.name = NAMES[i];
+        link = link_of(texts, 1, &options);
+        ck_ok(cubby_link_run(cache, link, 0, &object, &outcome, &error), &error);
+        ck_assert_int_eq(outcome.kind, i == 0 ? CUBBY_OUTCOME_COMPILED : CUBBY_OUTCOME_HIT);
+        ck_assert_str_eq(cubby_object_log(object), "fake info\n");
+        cubby_object_unref(object);
+        cubby_link_unref(link);
+    }
+    cubby_cache_unref(cache);
+}
+END_TEST
+
 static const struct {
     const char *text;
     int code;
@@ -495,6 +522,7 @@ int main(void) {
     tcase_add_test(linking, test_ptx_options);
     tcase_add_test(linking, test_link_options);
     tcase_add_test(linking, test_object_of_a_link);
+    tcase_add_test(linking, test_name_of_a_link);
     tcase_add_loop_test(linking, test_failures, 0, COUNT(FAILURES));
     tcase_add_test(linking, test_refused_input);
     tcase_add_test(linking, test_folded_options);
