@@ -352,7 +352,8 @@ enum cubby_request_flags {
  * @param[out] ret_object new reference
  * @param[out] ret_outcome filled also on failure; may be NULL
  * @return 0; CUBBY_ERR_COMPILE (the log is in the error; nothing was stored);
- *         CUBBY_ERR_NO_TOOLCHAIN; CUBBY_ERR_INVALID
+ *         CUBBY_ERR_NO_TOOLCHAIN; CUBBY_ERR_NO_DRIVER where the driver is to link and cannot;
+ *         CUBBY_ERR_UNSUPPORTED for what the tool in use cannot do; CUBBY_ERR_INVALID
  */
 int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsigned flags,
                   struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
