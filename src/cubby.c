@@ -5,14 +5,16 @@
 #include <string.h>
 
 #include "cache/cache.h"
-#include "compile/nvrtc.h"
+#include "compile/compile.h"
 #include "compile/trace.h"
 #include "deps/harvest.h"
 #include "deps/manifest.h"
 #include "entry/meta.h"
 #include "headers.h"
 #include "key/key.h"
+#include "key/linker.h"
 #include "key/program.h"
+#include "key/tool.h"
 #include "object.h"
 #include "os/time.h"
 #include "outcome.h"
@@ -49,11 +51,11 @@ static const struct toolchain_memory *cache_memory(struct cubby_cache *cache,
     return cache ? memory : NULL;
 }
 
-static int find_toolchain(struct cubby_cache *cache, const struct toolchain **ret_toolchain,
-                          struct cubby_error *error) {
+static int find_toolchain(struct cubby_cache *cache, const struct cubby_program *program,
+                          const struct toolchain **ret_toolchain, struct cubby_error *error) {
     struct toolchain_memory memory;
 
-    return toolchain_find(cache_memory(cache, &memory), ret_toolchain, error);
+    return toolchain_for_program(program, cache_memory(cache, &memory), ret_toolchain, error);
 }
 
 static char *copy_or_null(const char *text) {
@@ -63,16 +65,38 @@ static char *copy_or_null(const char *text) {
 int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_toolchain,
                          struct cubby_error *error) {
     const struct toolchain *toolchain;
-    int result = find_toolchain(cache, &toolchain, error);
+    struct toolchain_memory memory;
+    int result = toolchain_find(CUBBY_TOOL_NVRTC, cache_memory(cache, &memory), &toolchain, error);
 
     if (result < 0)
         return result;
     *ret_toolchain = (struct cubby_toolchain){
         .major = toolchain->major,
         .minor = toolchain->minor,
-        .nvrtc_path = copy_or_null(toolchain->nvrtc_path),
-        .builtins_path = copy_or_null(toolchain->builtins_path),
+        .nvrtc_path = copy_or_null(toolchain->path),
+        .builtins_path = copy_or_null(toolchain->companion_path),
         .include_dir = copy_or_null(toolchain->include_dir),
+        .fingerprint = copy_or_null(toolchain->fingerprint),
+    };
+    return 0;
+}
+
+int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
+                    struct cubby_tool_info *ret_info, struct cubby_error *error) {
+    const struct toolchain *toolchain;
+    struct toolchain_memory memory;
+    int result;
+
+    if ((unsigned)tool >= TOOL_COUNT)
+        return error_set(error, CUBBY_ERR_INVALID, "tool %d is not known", (int)tool);
+    result = toolchain_find(tool, cache_memory(cache, &memory), &toolchain, error);
+    if (result < 0)
+        return result;
+    *ret_info = (struct cubby_tool_info){
+        .major = toolchain->major,
+        .minor = toolchain->minor,
+        .path = copy_or_null(toolchain->path),
+        .companion_path = copy_or_null(toolchain->companion_path),
         .fingerprint = copy_or_null(toolchain->fingerprint),
     };
     return 0;
@@ -86,7 +110,7 @@ static int derive_key(struct cubby_cache *cache, struct cubby_program *program, 
                       void *context, const struct toolchain **ret_toolchain,
                       struct cubby_key *ret_key, struct cubby_error *error) {
     struct cubby_key base;
-    int result = find_toolchain(cache, ret_toolchain, error);
+    int result = find_toolchain(cache, program, ret_toolchain, error);
 
     if (result < 0)
         return result;
@@ -132,7 +156,7 @@ int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *progr
     struct explanation explanation = {visit, context};
     const struct toolchain *toolchain;
     struct cubby_key key;
-    int result = find_toolchain(cache, &toolchain, error);
+    int result = find_toolchain(cache, program, &toolchain, error);
 
     if (result < 0)
         return result;
@@ -182,7 +206,8 @@ static int look_up(const struct request *request, struct cubby_object **ret_obje
                              request->outcome);
     if (result < 0)
         return result;
-    result = object_rename_source(object, request->program->name);
+    /* No log speaks of a link by its name. */
+    result = request->program->source ? object_rename_source(object, request->program->name) : 0;
     if (result < 0)
         cubby_object_unref(object);
     else
@@ -206,8 +231,8 @@ static void describe(const struct request *request, const struct compiled *compi
     const struct cubby_program *program = request->program;
     char toolchain[32];
 
-    snprintf(toolchain, sizeof(toolchain), "NVRTC %d.%d", request->toolchain->major,
-             request->toolchain->minor);
+    snprintf(toolchain, sizeof(toolchain), "%s %d.%d", toolchain_label(request->toolchain->tool),
+             request->toolchain->major, request->toolchain->minor);
     meta_add(meta, META_START, NULL, 0);
     meta_add_u64(meta, META_COMPILE_NS, request->outcome->compile_ns);
     meta_add_u64(meta, META_CREATED_AT, (uint64_t)wall_seconds());
@@ -260,7 +285,7 @@ static bool can_trace(const struct toolchain *toolchain) {
     return toolchain->major > 12 || (toolchain->major == 12 && toolchain->minor >= 8);
 }
 
-static int run_compiler(struct request *request, void *nvrtc, struct compiled *compiled) {
+static int run_compiler(struct request *request, void *tool, struct compiled *compiled) {
     bool learns = request->program->reaches_files && !is_bypassed(request);
     struct trace trace = TRACE_INIT;
     int64_t started_ns;
@@ -271,8 +296,8 @@ static int run_compiler(struct request *request, void *nvrtc, struct compiled *c
         trace_open(&trace);
     started_ns = file_clock_ns();
     start = monotonic_ns();
-    result = nvrtc_compile(nvrtc, request->toolchain, request->program, &request->base,
-                           trace.option, compiled, request->error);
+    result = compile_program(tool, request->toolchain, request->program, &request->base,
+                             trace.option, compiled, request->error);
     request->outcome->compile_ns = monotonic_ns() - start;
     if (result == 0 && learns && learn_headers(request, &trace, started_ns) < 0)
         result = error_no_memory(request->error);
@@ -284,16 +309,16 @@ static int run_compiler(struct request *request, void *nvrtc, struct compiled *c
 static int compile(struct request *request, struct cubby_object **ret_object) {
     struct toolchain_memory memory;
     struct compiled compiled = {0};
-    void *nvrtc;
+    void *tool;
     int result;
 
-    result = toolchain_load(cache_memory(request->cache, &memory), &nvrtc, &request->toolchain,
-                            request->error);
+    result = toolchain_load(request->toolchain->tool, cache_memory(request->cache, &memory), &tool,
+                            &request->toolchain, request->error);
     if (result < 0)
         return result;
     key_derive(request->program, request->toolchain, &request->base);
     request->outcome->key = request->base;
-    result = run_compiler(request, nvrtc, &compiled);
+    result = run_compiler(request, tool, &compiled);
     if (result == 0) {
         if (request->cache) {
             cache_count(request->cache, EVENT_COMPILE, 1);
@@ -362,7 +387,8 @@ static void settle(const struct request *request, struct cubby_object *object) {
 }
 
 static int serve(struct request *request, struct cubby_object **ret_object) {
-    int result = find_toolchain(request->cache, &request->toolchain, request->error);
+    int result =
+        find_toolchain(request->cache, request->program, &request->toolchain, request->error);
 
     if (result < 0)
         return result;

@@ -33,6 +33,7 @@ allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
 allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h entry/ os/ util/
 allow 'src/headers.[ch]' headers.h cache/cache.h deps/ entry/ key/ util/
 allow 'src/cubby.c' headers.h object.h outcome.h cache/cache.h compile/ deps/ entry/ key/ os/ util/
+allow 'src/link.c' key/ util/
 allow 'src/cli/*.[ch]' cli/ key/locate.h os/ util/
 allow 'examples/c/*.[ch]' own_backend.h
 allow 'bench/*.[ch]' bench.h floor.h machine.h measure.h report.h scratch.h store.h os/time.h

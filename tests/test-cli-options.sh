@@ -102,7 +102,7 @@ prints '"device":{"name":"Fake GPU 0","arch":"sm_90","count":1,"driver_version":
 expect 3 env CUBBY_NVRTC=/dev/null "$cubby" doctor
 prints '/dev/null'
 expect 3 env CUBBY_NVRTC="$gpu" "$cubby" doctor
-prints 'it has no nvrtcVersion; set CUBBY_NVRTC to libnvrtc.so'
+prints 'has no nvrtcVersion: it is not NVRTC; set CUBBY_NVRTC to libnvrtc.so'
 # Whatever this machine has where nobody points at it: a compiler, or the places that were looked at.
 env -u CUBBY_NVRTC HOME="$work" "$cubby" doctor >out 2>err
 case $? in

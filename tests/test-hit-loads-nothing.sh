@@ -25,3 +25,17 @@ for spec in file:f sqlite:s.db memory,file:m; do
     test "$(grep -c 'write(2,' trace)" = 1
     "$cubby" --cache $spec --json stats | grep -q '"hits":1,'
 done
+
+# The same of PTX and of a link, where the linkers are found; no driver is to be looked for.
+export CUBBY_CUDA=/no/such/libcuda.so.1 CUBBY_CACHE=file:linked
+"$cubby" --json doctor | grep -qE '"nvjitlink":{"problem"' && exit 0
+"$cubby" compile --arch sm_90 --target ptx -o saxpy.ptx "$top/examples/kernels/saxpy.cu"
+for verb in compile link; do
+    "$cubby" $verb --arch sm_90 saxpy.ptx
+    strace -f -e trace=open,openat,mmap -o trace "$cubby" $verb --arch sm_90 saxpy.ptx
+    if grep -E 'nvrtc|nvJitLink|nvvm|libcuda' trace; then
+        echo "$verb: a hit opened a linker's library"
+        exit 1
+    fi
+done
+"$cubby" --json stats | grep -q '"hits":2,'

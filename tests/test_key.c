@@ -12,8 +12,8 @@
 #include "key/program.h"
 #include "util/utf8.h"
 
-static const struct toolchain TOOLS = {13, 0, "/x/libnvrtc.so.13", NULL, NULL, "tools one"};
-static const struct toolchain OTHER_TOOLS = {13, 0, "/x/libnvrtc.so.13", NULL, NULL, "tools two"};
+static const struct toolchain TOOLS = {.fingerprint = "tools one"};
+static const struct toolchain OTHER_TOOLS = {.fingerprint = "tools two"};
 
 static const char SOURCE[] = "__global__ void k(float *x) { *x = 1; }\n";
 
@@ -679,8 +679,12 @@ START_TEST(test_bad_input) {
     options.source = (enum cubby_source)9;
     ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
     options.source = CUBBY_SOURCE_CUDA;
-    options.version = 2;
+    options.version = 3;
     ck_assert_int_eq(refusal(&options, "", 0, NULL), CUBBY_ERR_INVALID);
+    /* What version 1 does not have is not looked at. */
+    options.version = 1;
+    options.use_libdevice = true;
+    ck_assert_int_eq(refusal(&options, "", 0, NULL), 0);
 }
 END_TEST
 

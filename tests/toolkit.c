@@ -23,14 +23,21 @@ static void copy_file(const char *from, const char *folder, const char *name) {
     free(data);
 }
 
-void toolkit_set_builtins(const char *folder, int edition) {
+void toolkit_add(const char *folder, const char *fake, const char *name) {
     char *lib = path_in(folder, "lib64");
     char *from;
 
-    ck_assert_int_gt(asprintf(&from, "%s/fake_builtins_%d.so", TEST_DOUBLES, edition), 0);
-    copy_file(from, lib, "libnvrtc-builtins.so.13.90");
+    ck_assert_int_gt(asprintf(&from, "%s/%s.so", TEST_DOUBLES, fake), 0);
+    copy_file(from, lib, name);
     free(from);
     free(lib);
+}
+
+void toolkit_set_builtins(const char *folder, int edition) {
+    char fake[32];
+
+    snprintf(fake, sizeof(fake), "fake_builtins_%d", edition);
+    toolkit_add(folder, fake, "libnvrtc-builtins.so.13.90");
 }
 
 void toolkit_make(const char *folder, int edition) {
@@ -38,7 +45,7 @@ void toolkit_make(const char *folder, int edition) {
 
     mkdir(folder, 0700);
     ck_assert_int_eq(mkdir(lib, 0700), 0);
-    copy_file(TEST_DOUBLES "/fake_nvrtc.so", lib, "libnvrtc.so.13");
+    toolkit_add(folder, "fake_nvrtc", "libnvrtc.so.13");
     if (edition > 0)
         toolkit_set_builtins(folder, edition);
     free(lib);

@@ -7,6 +7,9 @@
  * than the two seconds under which a file's stamps are not trusted. */
 void toolkit_make(const char *folder, int edition);
 
+/* Puts a double ("fake_nvvm") into FOLDER/lib64 under that name. */
+void toolkit_add(const char *folder, const char *fake, const char *name);
+
 /* Puts other builtins in the place of those there. */
 void toolkit_set_builtins(const char *folder, int edition);
 

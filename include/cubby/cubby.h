@@ -15,10 +15,10 @@
  *     cubby_compile(cache, program, 0, &object, NULL, &error);
  *     cuModuleLoadData(&module, cubby_object_data(object));
  *
- * Vocabulary: a *program* is a source with its options and target; an *object* is
- * what the compiler made of it: bytes, lowered names and log; a *key* is the
- * BLAKE2b-256 digest of all that decides the object; an *entry* is an object
- * as stored; a *tier* is one store in the ordered list that makes up a cache.
+ * Vocabulary: a *program* is a source with its options and target; a *link* is several inputs with
+ * theirs; an *object* is what the compiler or linker made of it: bytes, lowered names and log; a
+ * *key* is the BLAKE2b-256 digest of all that decides the object; an *entry* is an object as
+ * stored; a *tier* is one store in the ordered list that makes up a cache.
  *
  * Ownership is said in three words: a *new* reference is the caller's to
  * release; a *borrowed* pointer belongs to someone else; a function that
@@ -149,7 +149,12 @@ const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, s
 /** Language of a source. */
 enum cubby_source {
     CUBBY_SOURCE_CUDA = 0, /**< CUDA C++, compiled by NVRTC */
+    CUBBY_SOURCE_PTX = 1,  /**< PTX assembly, for nvJitLink or the driver's linker */
+    CUBBY_SOURCE_NVVM = 2, /**< NVVM IR, text or bitcode, compiled by libNVVM */
 };
+
+/** "cuda", "ptx" or "nvvm"; a static string, NULL for no source kind. */
+const char *cubby_source_name(enum cubby_source source);
 
 /** What to make of a program. */
 enum cubby_target {
@@ -168,26 +173,41 @@ struct cubby_header {
     size_t size;      /**< bytes */
 };
 
-/** All that decides what a source becomes. Everything in it is copied. */
+/** A further module of NVVM IR. */
+struct cubby_extra_source {
+    const char *name; /**< in messages; NULL for none */
+    const void *data; /**< text or bitcode */
+    size_t size;      /**< bytes */
+};
+
+/**
+ * All that decides what a source becomes. Everything in it is copied.
+ *
+ * CUDA C++ becomes cubin, PTX or LTO-IR; PTX becomes cubin (PTX again is refused by every version
+ * of nvJitLink so far); NVVM IR becomes PTX or LTO-IR.
+ */
 struct cubby_program_options {
-    uint32_t version;           /**< 1, set by the _INIT macro */
+    uint32_t version;           /**< 2, set by the _INIT macro; 1 has no extra_sources and below */
     enum cubby_source source;   /**< language */
     enum cubby_target target;   /**< what to make */
     const char *name;           /**< file name in messages; quoted includes start from its folder */
     const char *arch;           /**< such as "sm_90"; NULL for the compiler's default */
-    const char *const *options; /**< options for the compiler, verbatim */
+    const char *const *options; /**< options for the compiler or linker, verbatim */
     size_t option_count;
-    const struct cubby_header *headers; /**< in-memory headers; names must differ */
+    const struct cubby_header *headers; /**< in-memory headers (CUDA); names must differ */
     size_t header_count;
-    const char *const *names; /**< name expressions, such as "scale<float>" */
+    const char *const *names; /**< name expressions (CUDA), such as "scale<float>" */
     size_t name_count;
     const void *extra; /**< anything else that shall count in the key, or NULL */
     size_t extra_size;
+    const struct cubby_extra_source *extra_sources; /**< NVVM: modules added after the source */
+    size_t extra_source_count;
+    bool use_libdevice; /**< NVVM: add the libdevice of libNVVM's toolkit */
 };
 
 /** Initial value of a struct cubby_program_options: a cubin from CUDA C++. */
 #define CUBBY_PROGRAM_OPTIONS_INIT                                                                 \
-    { .version = 1 }
+    { .version = 2 }
 
 /** A source with its options. Immutable. */
 struct cubby_program;
@@ -229,8 +249,12 @@ const char *cubby_program_uncacheable(const struct cubby_program *program);
  * compile tells, and the cache remembers it: a program that was never compiled with the headers as
  * they are now has the key of its manifest.
  *
+ * Where the tool of a PTX or NVVM program or of a link cannot be found, the key has the failure in
+ * the place of the tool's fingerprint, and only compiling is an error.
+ *
  * @param cache where toolchain fingerprints and manifests are kept; may be NULL
- * @return 0 or CUBBY_ERR_NO_TOOLCHAIN
+ * @return 0; CUBBY_ERR_NO_TOOLCHAIN; CUBBY_ERR_INVALID for options that the driver's linker lacks,
+ *         where that is the one in use
  */
 int cubby_program_key(struct cubby_cache *cache, struct cubby_program *program,
                       struct cubby_key *ret_key, struct cubby_error *error);
@@ -273,7 +297,7 @@ struct cubby_object_info {
     const char *target;      /**< "cubin", "ptx", "ltoir" */
     const char *arch;        /**< such as "sm_90" */
     const char *source_name; /**< name of the program that was compiled */
-    const char *toolchain;   /**< such as "NVRTC 13.0" */
+    const char *toolchain;   /**< such as "NVRTC 13.0" or "nvJitLink 13.0" */
     int64_t created_at;      /**< seconds since the epoch */
     uint64_t compile_ns;     /**< what the compile cost, in nanoseconds */
 };
@@ -335,11 +359,99 @@ enum cubby_request_flags {
  * @param[out] ret_object new reference
  * @param[out] ret_outcome filled also on failure; may be NULL
  * @return 0; CUBBY_ERR_COMPILE (the log is in the error; nothing was stored);
- *         CUBBY_ERR_NO_TOOLCHAIN; CUBBY_ERR_INVALID
+ *         CUBBY_ERR_NO_TOOLCHAIN; CUBBY_ERR_NO_DRIVER where the driver is to link and cannot;
+ *         CUBBY_ERR_UNSUPPORTED for what the tool in use cannot do; CUBBY_ERR_INVALID
  */
 int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsigned flags,
                   struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
                   struct cubby_error *error);
+
+/* ---- Linking ----------------------------------------------------------------- */
+
+/** Form of an input of a link. */
+enum cubby_input {
+    CUBBY_INPUT_ANY = 0,     /**< found out from its first bytes */
+    CUBBY_INPUT_CUBIN = 1,   /**< machine code of one architecture */
+    CUBBY_INPUT_PTX = 2,     /**< text; a NUL at the end makes no difference */
+    CUBBY_INPUT_LTOIR = 3,   /**< LTO-IR, of NVRTC or libNVVM */
+    CUBBY_INPUT_FATBIN = 4,  /**< several of these in one */
+    CUBBY_INPUT_OBJECT = 5,  /**< host object that holds device code */
+    CUBBY_INPUT_LIBRARY = 6, /**< archive of such objects */
+};
+
+/** "cubin", "ptx", "ltoir", "fatbin", "object" or "library"; a static string, else NULL. */
+const char *cubby_input_name(enum cubby_input input);
+
+/** One input of a link. Everything in it is copied. */
+struct cubby_link_input {
+    enum cubby_input kind;
+    const char *name; /**< in messages; NULL for none */
+    const void *data;
+    size_t size; /**< bytes */
+};
+
+/** All else that decides what a link becomes. Everything in it is copied. */
+struct cubby_link_options {
+    uint32_t version;           /**< 1, set by the _INIT macro */
+    enum cubby_target target;   /**< cubin, or PTX where every input is LTO-IR */
+    const char *name;           /**< of the link, in messages; NULL for "link" */
+    const char *arch;           /**< such as "sm_90"; needed here or among the options */
+    const char *const *options; /**< options for nvJitLink, verbatim, such as "-maxrregcount=32" */
+    size_t option_count;
+    const void *extra; /**< anything else that shall count in the key, or NULL */
+    size_t extra_size;
+};
+
+/** Initial value of a struct cubby_link_options: a cubin. */
+#define CUBBY_LINK_OPTIONS_INIT                                                                    \
+    { .version = 1 }
+
+/** Inputs with their options. Immutable. */
+struct cubby_link;
+
+/**
+ * Makes a link and digests its inputs. Their order counts; their names do not.
+ *
+ * nvJitLink links, with `-lto` added where an input is LTO-IR. Where it is missing, older than
+ * 12.3, or of another major version than the GPU driver, the driver's own linker does, which takes
+ * fewer options and no LTO-IR.
+ *
+ * @param inputs at least one, none of them empty
+ * @param[out] ret_link new reference
+ * @return 0 or CUBBY_ERR_INVALID: no input, an input of no known form or cut short, ...
+ */
+int cubby_link_new(const struct cubby_link_input *inputs, size_t count,
+                   const struct cubby_link_options *options, struct cubby_link **ret_link,
+                   struct cubby_error *error);
+
+/** Takes one more reference. NULL-safe. @return @p link */
+struct cubby_link *cubby_link_ref(struct cubby_link *link);
+
+/** Drops a reference. NULL-safe. */
+void cubby_link_unref(struct cubby_link *link);
+
+/** As cubby_program_uncacheable(). */
+const char *cubby_link_uncacheable(const struct cubby_link *link);
+
+/** As cubby_program_key(). */
+int cubby_link_key(struct cubby_cache *cache, struct cubby_link *link, struct cubby_key *ret_key,
+                   struct cubby_error *error);
+
+/** As cubby_program_explain(). */
+int cubby_link_explain(struct cubby_cache *cache, struct cubby_link *link,
+                       cubby_field_visitor visit, void *context, struct cubby_error *error);
+
+/**
+ * Gets the object of a link, from the cache if it is there. Parameters and errors as
+ * cubby_compile().
+ *
+ * Damaged inputs can end the process: nvJitLink trusts what it is given (docs/keys-linkers.md).
+ * Where two inputs define the same symbol, it keeps the first, writes a line to standard error and
+ * reports success.
+ */
+int cubby_link_run(struct cubby_cache *cache, struct cubby_link *link, unsigned flags,
+                   struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
+                   struct cubby_error *error);
 
 /* ---- For those who bring their own compiler --------------------------------- */
 
@@ -433,6 +545,34 @@ int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_
 
 /** Frees the strings. NULL-safe. */
 void cubby_toolchain_clear(struct cubby_toolchain *toolchain);
+
+/** The libraries that compile and link. */
+enum cubby_tool {
+    CUBBY_TOOL_NVRTC = 0,     /**< CUDA C++ */
+    CUBBY_TOOL_NVJITLINK = 1, /**< PTX and links */
+    CUBBY_TOOL_NVVM = 2,      /**< NVVM IR */
+    CUBBY_TOOL_DRIVER = 3,    /**< PTX and links where nvJitLink does not fit */
+};
+
+/** One of them as found. Strings are owned by the caller through cubby_tool_info_clear(). */
+struct cubby_tool_info {
+    int major;            /**< its version; for the driver, the CUDA version that it supports */
+    int minor;            /**< its version */
+    char *path;           /**< resolved file */
+    char *companion_path; /**< NVRTC's builtins, libNVVM's libdevice; NULL for none */
+    char *fingerprint;    /**< what enters the key */
+};
+
+/**
+ * Finds and identifies one of the tools. Does not start the driver.
+ * @param cache where fingerprints are remembered; may be NULL
+ * @return 0; CUBBY_ERR_NO_TOOLCHAIN or CUBBY_ERR_NO_DRIVER with the places where it looked
+ */
+int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
+                    struct cubby_tool_info *ret_info, struct cubby_error *error);
+
+/** Frees the strings. NULL-safe. */
+void cubby_tool_info_clear(struct cubby_tool_info *info);
 
 /** The GPU driver and the first device. */
 struct cubby_device {

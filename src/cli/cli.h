@@ -32,8 +32,8 @@ extern const struct argp cli_argp;
 /* A verb: its first argument is its name. Returns an exit status. */
 typedef int verb_function(struct cli *cli, int argc, char **argv);
 
-verb_function verb_compile, verb_key, verb_stats, verb_ls, verb_show, verb_get, verb_rm, verb_clear,
-    verb_doctor;
+verb_function verb_compile, verb_link, verb_key, verb_stats, verb_ls, verb_show, verb_get, verb_rm,
+    verb_clear, verb_doctor;
 
 /*
  * Parses a verb's arguments. arguments: what the parser's own input is, and cli for its child.

@@ -82,7 +82,8 @@ static const struct argp ARGP = {
     OPTIONS,
     parse,
     "FILE...",
-    "Compiles CUDA C++ through the cache: what was compiled before is not compiled again.",
+    "Compiles CUDA C++, PTX or NVVM IR through the cache: what was compiled before is not compiled "
+    "again.",
     CHILDREN,
     NULL,
     NULL};
@@ -107,7 +108,7 @@ static char *output_of(const struct compile_args *args, const char *source) {
     if (args->output && !folder)
         return strdup(args->output);
     if (asprintf(&output, "%s%s%.*s.%s", folder ? args->output : "", folder ? "/" : "", (int)stem,
-                 base, cubby_target_name(args->program.target)) < 0)
+                 base, cubby_target_name(program_target(&args->program, source))) < 0)
         return NULL;
     return output;
 }
@@ -178,8 +179,8 @@ json_t *compile_file(const struct compile_args *args, struct cubby_cache *cache,
         result = cubby_compile(cache, program, args->flags, &object, &outcome, &error);
     if (result == 0 && output)
         output_write(output, cubby_object_data(object), cubby_object_size(object), &error);
-    report = report_new(source, output, cubby_target_name(args->program.target), args->program.arch,
-                        object, &outcome, &error);
+    report = report_new(source, output, cubby_target_name(program_target(&args->program, source)),
+                        args->program.arch, object, &outcome, &error);
     cubby_object_unref(object);
     cubby_program_unref(program);
     cubby_error_clear(&error);
@@ -223,7 +224,8 @@ int verb_compile(struct cli *cli, int argc, char **argv) {
         enum status opened = STATUS_USAGE;
 
         cache = open_cache(cli, &opened);
-        status = cache ? program_args_finish(&args.program, cache) : (int)opened;
+        status = cache ? program_args_finish(&args.program, cache, args.files, args.file_count)
+                       : (int)opened;
     }
     if (status == STATUS_OK && args.worker)
         status = workers_serve(&args, cache);

@@ -7,7 +7,6 @@
 
 #include "cli/cli.h"
 #include "cli/report.h"
-#include "key/locate.h"
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     (void)argument;
@@ -50,22 +49,22 @@ static json_t *find_nvrtc(struct cubby_cache *cache, enum status *ret_status) {
     return found;
 }
 
-/* Another library, looked for but not loaded. */
-static json_t *find_library(const struct library *library) {
+/* One of the other tools; that it is missing is told but is no failure. */
+static json_t *find_tool(struct cubby_cache *cache, enum cubby_tool tool) {
     struct cubby_error error = CUBBY_ERROR_INIT;
-    struct location location = {NULL};
+    struct cubby_tool_info info = {0};
     json_t *found;
-    int result = locate_library(library, false, &location, NULL, &error);
 
-    if (result == 0 && !location.path)
-        result = locate_library(library, true, &location, NULL, &error);
-    if (result == 0)
-        found = json_pack("{s:o}", "path", text_json(location.path));
-    else
-        found =
-            json_pack("{s:o}", "problem", text_json(*error.message ? error.message : "not found"));
-    free(location.path);
-    cubby_error_clear(&error);
+    if (cubby_tool_find(cache, tool, &info, &error) < 0) {
+        found = json_pack("{s:o}", "problem", text_json(error.message));
+        cubby_error_clear(&error);
+        return found;
+    }
+    found = json_pack("{s:o, s:i, s:i, s:o*, s:s}", "path", text_json(info.path), "major",
+                      info.major, "minor", info.minor, "companion",
+                      info.companion_path ? text_json(info.companion_path) : NULL, "fingerprint",
+                      info.fingerprint);
+    cubby_tool_info_clear(&info);
     return found;
 }
 
@@ -132,6 +131,17 @@ static void print_nvrtc(const json_t *found) {
     printf("%-10s %s\n", "identity", text_in(found, "fingerprint"));
 }
 
+static void print_tool(const char *label, const json_t *found) {
+    const char *companion = json_string_value(json_object_get(found, "companion"));
+
+    if (print_problem(label, found))
+        return;
+    printf("%-10s %d.%d, %s\n", label, (int)json_integer_value(json_object_get(found, "major")),
+           (int)json_integer_value(json_object_get(found, "minor")), text_in(found, "path"));
+    if (companion)
+        printf("%-10s %s\n", "libdevice", companion);
+}
+
 static void print_device(const json_t *found) {
     int version = (int)json_integer_value(json_object_get(found, "driver_version"));
 
@@ -157,18 +167,10 @@ static void print_stores(const json_t *stores) {
 }
 
 static void print_report(const json_t *report) {
-    static const struct {
-        const char *name, *label;
-    } OTHERS[] = {{"nvjitlink", "nvJitLink"}, {"nvvm", "libNVVM"}};
-
     printf("%-10s %s\n", "cubby", cubby_version());
     print_nvrtc(json_object_get(report, "nvrtc"));
-    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(*OTHERS); i++) {
-        const json_t *found = json_object_get(report, OTHERS[i].name);
-
-        if (!print_problem(OTHERS[i].label, found))
-            printf("%-10s %s\n", OTHERS[i].label, text_in(found, "path"));
-    }
+    print_tool("nvJitLink", json_object_get(report, "nvjitlink"));
+    print_tool("libNVVM", json_object_get(report, "nvvm"));
     print_device(json_object_get(report, "device"));
     print_stores(json_object_get(report, "stores"));
 }
@@ -184,10 +186,10 @@ int verb_doctor(struct cli *cli, int argc, char **argv) {
     cache = open_cache(cli, &status);
     if (!cache)
         return status;
-    report = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "version", cubby_version(), "nvrtc",
-                       find_nvrtc(cache, &status), "nvjitlink", find_library(&LIBRARY_NVJITLINK),
-                       "nvvm", find_library(&LIBRARY_NVVM), "device", find_device(), "stores",
-                       find_stores(cache));
+    report = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o}", "version", cubby_version(), "nvrtc",
+        find_nvrtc(cache, &status), "nvjitlink", find_tool(cache, CUBBY_TOOL_NVJITLINK), "nvvm",
+        find_tool(cache, CUBBY_TOOL_NVVM), "device", find_device(), "stores", find_stores(cache));
     if (cli->json) {
         json_dumpf(report, stdout, JSON_COMPACT);
         putchar('\n');

@@ -13,7 +13,7 @@ enum { OPTION_EXPLAIN = 1024 };
 struct key_args {
     struct program_args program;
     bool explain;
-    const char *file;
+    char *file;
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -105,7 +105,7 @@ int verb_key(struct cli *cli, int argc, char **argv) {
     argv[0] = (char *)"cubby key";
     argp_parse(&ARGP, argc, argv, 0, NULL, &input);
     cache = open_cache(cli, &opened);
-    status = cache ? program_args_finish(&args.program, cache) : (int)opened;
+    status = cache ? program_args_finish(&args.program, cache, &args.file, 1) : (int)opened;
     if (status == STATUS_OK) {
         if (program_from_file(&args.program, args.file, &program, &error) == 0)
             print_key(cli, &args, cache, program, &error);

@@ -20,11 +20,14 @@ enum {
     OPTION_KIND,
     OPTION_VERBATIM,
     OPTION_NO_TOOLKIT_INCLUDE,
-    OPTION_STD
+    OPTION_STD,
+    OPTION_MODULE,
+    OPTION_LIBDEVICE
 };
 
 static const struct argp_option OPTIONS[] = {
-    {"target", OPTION_TARGET, "TARGET", 0, "What to make: cubin (default), ptx or ltoir", 1},
+    {"target", OPTION_TARGET, "TARGET", 0,
+     "What to make: cubin (default), ptx (default for NVVM IR) or ltoir", 1},
     {"arch", OPTION_ARCH, "ARCH", 0, "Architecture, such as sm_90 (default: that of the GPU)", 1},
     {NULL, 'I', "DIR", 0, "Look for headers in DIR", 1},
     {NULL, 'D', "NAME[=VALUE]", 0, "Define a macro", 1},
@@ -36,8 +39,15 @@ static const struct argp_option OPTIONS[] = {
      "Instantiate a name expression, such as 'scale<float>', and report its lowered name "
      "(repeatable)",
      1},
-    {"kind", OPTION_KIND, "KIND", 0, "Language of the source: cuda (default: by suffix)", 1},
-    {"option", OPTION_VERBATIM, "OPT", 0, "Pass OPT to the compiler as it is (repeatable)", 1},
+    {"kind", OPTION_KIND, "KIND", 0,
+     "Language of the sources: cuda, ptx or nvvm (default: by suffix, .ptx, .ll and .bc, else "
+     "cuda)",
+     1},
+    {"option", OPTION_VERBATIM, "OPT", 0,
+     "Pass OPT to the compiler or linker as it is (repeatable)", 1},
+    {"module", OPTION_MODULE, "FILE", 0, "Add a further module of NVVM IR (repeatable, in order)",
+     1},
+    {"libdevice", OPTION_LIBDEVICE, NULL, 0, "Add libdevice to NVVM IR", 1},
     {"no-toolkit-include", OPTION_NO_TOOLKIT_INCLUDE, NULL, 0,
      "Do not look for headers in the CUDA toolkit", 1},
     {0},
@@ -71,14 +81,25 @@ static void add_option(struct program_args *args, const char *prefix, const char
     add_string(&args->options, &args->option_count, text);
 }
 
-static void parse_target(struct argp_state *state, struct program_args *args, const char *text) {
+enum cubby_target parse_target(const struct argp_state *state, const char *text) {
     for (int target = 0; cubby_target_name((enum cubby_target)target); target++) {
-        if (strcmp(cubby_target_name((enum cubby_target)target), text) == 0) {
-            args->target = (enum cubby_target)target;
+        if (strcmp(cubby_target_name((enum cubby_target)target), text) == 0)
+            return (enum cubby_target)target;
+    }
+    argp_error(state, "--target=%s: expected cubin, ptx or ltoir", text);
+    return CUBBY_TARGET_CUBIN;
+}
+
+static void parse_kind(const struct argp_state *state, struct program_args *args,
+                       const char *text) {
+    for (int kind = 0; cubby_source_name((enum cubby_source)kind); kind++) {
+        if (strcmp(cubby_source_name((enum cubby_source)kind), text) == 0) {
+            args->kind = (enum cubby_source)kind;
+            args->has_kind = true;
             return;
         }
     }
-    argp_error(state, "--target=%s: expected cubin, ptx or ltoir", text);
+    argp_error(state, "--kind=%s: expected cuda, ptx or nvvm", text);
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -86,7 +107,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
     switch (key) {
     case OPTION_TARGET:
-        parse_target(state, args, argument);
+        args->target = parse_target(state, argument);
+        args->has_target = true;
         return 0;
     case OPTION_ARCH:
         args->arch = argument;
@@ -115,11 +137,17 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         add_string(&args->names, &args->name_count, argument);
         return 0;
     case OPTION_KIND:
-        if (strcmp(argument, "cuda") != 0)
-            argp_error(state, "--kind=%s: this version compiles cuda only", argument);
+        parse_kind(state, args, argument);
         return 0;
     case OPTION_VERBATIM:
         add_string(&args->options, &args->option_count, argument);
+        add_string(&args->verbatim, &args->verbatim_count, argument);
+        return 0;
+    case OPTION_MODULE:
+        add_string(&args->modules, &args->module_count, argument);
+        return 0;
+    case OPTION_LIBDEVICE:
+        args->use_libdevice = true;
         return 0;
     case OPTION_NO_TOOLKIT_INCLUDE:
         args->no_toolkit_include = true;
@@ -131,22 +159,47 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 const struct argp program_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
 
+/* ---- What a file is ------------------------------------------------------------------- */
+
+enum cubby_source program_kind(const struct program_args *args, const char *path) {
+    static const struct {
+        const char *suffix;
+        enum cubby_source kind;
+    } SUFFIXES[] = {
+        {".ptx", CUBBY_SOURCE_PTX}, {".ll", CUBBY_SOURCE_NVVM}, {".bc", CUBBY_SOURCE_NVVM}};
+    const char *dot = strrchr(path, '.');
+
+    if (args->has_kind)
+        return args->kind;
+    for (size_t i = 0; dot && i < sizeof(SUFFIXES) / sizeof(*SUFFIXES); i++) {
+        if (strcmp(dot, SUFFIXES[i].suffix) == 0)
+            return SUFFIXES[i].kind;
+    }
+    return CUBBY_SOURCE_CUDA;
+}
+
+enum cubby_target program_target(const struct program_args *args, const char *path) {
+    if (!args->has_target && program_kind(args, path) == CUBBY_SOURCE_NVVM)
+        return CUBBY_TARGET_PTX;
+    return args->target;
+}
+
 /* ---- Finding out the rest ------------------------------------------------------------- */
 
-static bool has_arch_option(const struct program_args *args) {
-    for (size_t i = 0; i < args->option_count; i++) {
-        if (strncmp(args->options[i], "-arch", 5) == 0 ||
-            strncmp(args->options[i], "--gpu-architecture", 18) == 0)
+static bool has_arch_option(const char *const *options, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(options[i], "-arch", 5) == 0 ||
+            strncmp(options[i], "--gpu-architecture", 18) == 0)
             return true;
     }
     return false;
 }
 
-static int find_arch(struct program_args *args) {
+int find_arch(const char **arch, char text[16], const char *const *options, size_t option_count) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_device device;
 
-    if (args->arch || has_arch_option(args))
+    if (*arch || has_arch_option(options, option_count))
         return STATUS_OK;
     if (cubby_device_find(&device, &error) < 0) {
         fprintf(stderr,
@@ -156,8 +209,8 @@ static int find_arch(struct program_args *args) {
         cubby_error_clear(&error);
         return STATUS_MISSING;
     }
-    snprintf(args->device_arch, sizeof(args->device_arch), "%s", device.arch);
-    args->arch = args->device_arch;
+    snprintf(text, 16, "%s", device.arch);
+    *arch = text;
     return STATUS_OK;
 }
 
@@ -173,13 +226,11 @@ static void add_toolkit_include(struct program_args *args, const char *dir) {
     free(cccl);
 }
 
-int program_args_finish(struct program_args *args, struct cubby_cache *cache) {
+static int add_toolkit(struct program_args *args, struct cubby_cache *cache) {
     struct cubby_toolchain toolchain = {0};
     struct cubby_error error = CUBBY_ERROR_INIT;
-    int status = find_arch(args);
+    int status;
 
-    if (status != STATUS_OK)
-        return status;
     if (cubby_toolchain_find(cache, &toolchain, &error) < 0) {
         print_error(&error);
         status = status_of(error.code);
@@ -192,23 +243,66 @@ int program_args_finish(struct program_args *args, struct cubby_cache *cache) {
     return STATUS_OK;
 }
 
+int program_args_finish(struct program_args *args, struct cubby_cache *cache, char *const *files,
+                        size_t file_count) {
+    int status = find_arch(&args->arch, args->device_arch, args->options, args->option_count);
+
+    for (size_t i = 0; status == STATUS_OK && i < file_count; i++) {
+        if (program_kind(args, files[i]) == CUBBY_SOURCE_CUDA)
+            return add_toolkit(args, cache);
+    }
+    return status;
+}
+
+/* ---- Making a program ------------------------------------------------------------------ */
+
+static void free_modules(struct cubby_extra_source *modules, size_t count) {
+    for (size_t i = 0; modules && i < count; i++)
+        free((void *)modules[i].data);
+    free(modules);
+}
+
+static int read_modules(const struct program_args *args, struct cubby_program_options *options,
+                        struct cubby_error *error) {
+    struct cubby_extra_source *modules = calloc(args->module_count + 1, sizeof(*modules));
+    int result = modules ? 0 : error_no_memory(error);
+
+    for (size_t i = 0; result == 0 && i < args->module_count; i++) {
+        modules[i].name = args->modules[i];
+        result = input_read(args->modules[i], (char **)&modules[i].data, &modules[i].size, error);
+    }
+    if (result < 0) {
+        free_modules(modules, args->module_count);
+        return result;
+    }
+    options->extra_sources = modules;
+    options->extra_source_count = args->module_count;
+    return 0;
+}
+
 int program_from_file(const struct program_args *args, const char *path,
                       struct cubby_program **ret_program, struct cubby_error *error) {
     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    bool is_cuda = program_kind(args, path) == CUBBY_SOURCE_CUDA;
     char *text;
     size_t size;
     int result = input_read(path, &text, &size, error);
 
     if (result < 0)
         return result;
-    options.target = args->target;
+    options.source = program_kind(args, path);
+    options.target = program_target(args, path);
     options.arch = args->arch;
     options.name = strcmp(path, "-") == 0 ? "stdin" : path;
-    options.options = args->options;
-    options.option_count = args->option_count;
+    options.options = is_cuda ? args->options : args->verbatim;
+    options.option_count = is_cuda ? args->option_count : args->verbatim_count;
     options.names = args->names;
     options.name_count = args->name_count;
-    result = cubby_program_new(text, size, &options, ret_program, error);
+    options.use_libdevice = args->use_libdevice;
+    result = read_modules(args, &options, error);
+    if (result == 0)
+        result = cubby_program_new(text, size, &options, ret_program, error);
+    free_modules((struct cubby_extra_source *)options.extra_sources, options.extra_source_count);
     free(text);
     return result;
 }
@@ -218,5 +312,7 @@ void program_args_clear(struct program_args *args) {
         free(args->owned[i]);
     free(args->owned);
     free(args->options);
+    free(args->verbatim);
     free(args->names);
+    free(args->modules);
 }

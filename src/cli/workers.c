@@ -141,7 +141,7 @@ static json_t *report_death(const struct pool *pool, const struct worker *worker
              "%.400s: the process that compiled it ended "
              "before it answered",
              file);
-    report = report_new(file, NULL, cubby_target_name(pool->args->program.target),
+    report = report_new(file, NULL, cubby_target_name(program_target(&pool->args->program, file)),
                         pool->args->program.arch, NULL, &outcome, &error);
     json_object_set_new(report, "status", json_integer(STATUS_REFUSED));
     return report;

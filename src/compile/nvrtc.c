@@ -10,11 +10,6 @@
 #include "os/dl.h"
 #include "util/error.h"
 
-/* NVRTC's log may be longer than the source it complains of (64 MB on one line); so much is kept.
- */
-#define MAX_LOG (1024 * 1024)
-#define LOG_CUT "\n[the rest of the log was dropped]\n"
-
 #define EXTRA_OPTIONS 7
 
 /* One compile under way. */
@@ -38,8 +33,7 @@ static int bind_api(void *nvrtc, const struct toolchain *toolchain, struct nvrtc
     memset(api, 0, sizeof(*api));
     if (!dl_resolve(nvrtc, required, &missing))
         return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
-                         "%s lacks %s: NVRTC 11.2 or newer is needed", toolchain->nvrtc_path,
-                         missing);
+                         "%s lacks %s: NVRTC 11.2 or newer is needed", toolchain->path, missing);
     dl_resolve(nvrtc, lto, NULL); /* all of it or none; asked for where it is used */
     return 0;
 }
@@ -52,7 +46,7 @@ static int fail_internal(const struct job *job, const char *what, int code,
         return error_set(error, CUBBY_ERR_NO_MEMORY, "NVRTC ran out of memory");
     return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
                      "%s failed with NVRTC error %d in %s: check that the CUDA toolkit is complete",
-                     what, code, job->toolchain->nvrtc_path);
+                     what, code, job->toolchain->path);
 }
 
 /* ---- Options --------------------------------------------------------------------- */
@@ -119,8 +113,7 @@ static char *take_log(const struct job *job) {
         return NULL;
     if (job->api.nvrtcGetProgramLog(job->handle, log) != NVRTC_OK)
         log[0] = '\0';
-    if (size > MAX_LOG)
-        memcpy(log + MAX_LOG - sizeof(LOG_CUT), LOG_CUT, sizeof(LOG_CUT));
+    compiled_cut_log(log, size);
     return log;
 }
 
@@ -132,11 +125,10 @@ static int fail_compile(const struct job *job, int code, struct cubby_error *err
         result = error_set(error, CUBBY_ERR_COMPILE, "%s: the compiler refused the program",
                            job->program->name);
     else if (code == NVRTC_BUILTIN_FAILURE)
-        result =
-            error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
-                      "NVRTC cannot use its built-in library libnvrtc-builtins.so.%d.%d, "
-                      "expected beside %s: install the CUDA toolkit again",
-                      job->toolchain->major, job->toolchain->minor, job->toolchain->nvrtc_path);
+        result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
+                           "NVRTC cannot use its built-in library libnvrtc-builtins.so.%d.%d, "
+                           "expected beside %s: install the CUDA toolkit again",
+                           job->toolchain->major, job->toolchain->minor, job->toolchain->path);
     else
         result = fail_internal(job, "compiling", code, error);
     if (error && error->code == result && !error->log) {
@@ -287,13 +279,4 @@ int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
     else
         compiled_clear(&compiled);
     return result;
-}
-
-void compiled_clear(struct compiled *compiled) {
-    for (size_t i = 0; compiled->lowered && i < compiled->lowered_count; i++)
-        free(compiled->lowered[i]);
-    free(compiled->lowered);
-    free(compiled->log);
-    free(compiled->data);
-    *compiled = (struct compiled){0};
 }

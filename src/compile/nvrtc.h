@@ -5,17 +5,8 @@
 
 #include <cubby/cubby.h>
 
+#include "compile/compiled.h"
 #include "key/toolchain.h"
-#include "util/buffer.h"
-
-/* What a compile gave; all owned. */
-struct compiled {
-    void *data;
-    size_t size;
-    char *log;      /* never NULL after success */
-    char **lowered; /* one for each name of the program, in its order */
-    size_t lowered_count;
-};
 
 /*
  * Compiles a program. nvrtc is the library's handle, from toolchain_load(). The key seeds names
@@ -28,7 +19,5 @@ struct compiled {
 int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
                   const struct cubby_program *program, const struct cubby_key *key,
                   const char *trace, struct compiled *ret_compiled, struct cubby_error *error);
-
-void compiled_clear(struct compiled *compiled);
 
 #endif

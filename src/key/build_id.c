@@ -145,6 +145,16 @@ static char *identity_text(const char *scheme, const unsigned char *bytes, size_
     return text;
 }
 
+int build_identity_of_digest(const struct cubby_key *digest, char **ret_identity,
+                             struct cubby_error *error) {
+    char *identity = identity_text("blake2b:", digest->bytes, sizeof(digest->bytes));
+
+    if (!identity)
+        return error_no_memory(error);
+    *ret_identity = identity;
+    return 0;
+}
+
 int build_identity(const char *path, char **ret_identity, struct cubby_error *error) {
     unsigned char id[MAX_BUILD_ID];
     struct cubby_key content;
@@ -160,7 +170,7 @@ int build_identity(const char *path, char **ret_identity, struct cubby_error *er
     if (size > 0)
         identity = identity_text("build-id:", id, size);
     else if (digest_file(fd, &content) == 0)
-        identity = identity_text("blake2b:", content.bytes, sizeof(content.bytes));
+        result = build_identity_of_digest(&content, &identity, error);
     else
         result = error_set_errno(error, errno, "cannot read the library %s", path);
     close(fd);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include <cubby/backend.h>
 #include <cubby/error.h>
 
 /*
@@ -13,6 +14,10 @@
  * Returns 0 or CUBBY_ERR_IO.
  */
 int build_identity(const char *path, char **ret_identity, struct cubby_error *error);
+
+/* "blake2b:<hex>" of a file whose digest is known already, as new text. Returns 0 or NO_MEMORY. */
+int build_identity_of_digest(const struct cubby_key *digest, char **ret_identity,
+                             struct cubby_error *error);
 
 /* False where the file is an ELF file that ends before its headers say, so that mapping it and
  * touching the end would kill the process (SIGBUS), or no ELF file at all. */

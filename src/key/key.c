@@ -37,17 +37,32 @@ enum tag {
     TAG_FOLDER,
     TAG_SOURCE_STAMP,
     TAG_EXTRA,
+    TAG_INPUT_COUNT,
+    TAG_INPUT,
+    TAG_INPUT_DIGEST,
+    TAG_LIBDEVICE,
 };
 
 static const char *const TAG_NAMES[] = {
-    [TAG_SCHEMA] = "schema",           [TAG_TOOLCHAIN] = "toolchain",
-    [TAG_SOURCE_KIND] = "source kind", [TAG_TARGET] = "target",
-    [TAG_SOURCE] = "source digest",    [TAG_ARCH] = "architecture",
-    [TAG_OPTION] = "option",           [TAG_HEADER_NAME] = "header",
-    [TAG_HEADER] = "header digest",    [TAG_NAME] = "name expression",
-    [TAG_ENVIRONMENT] = "environment", [TAG_SOURCE_NAME] = "source name",
-    [TAG_FOLDER] = "current folder",   [TAG_SOURCE_STAMP] = "source stamp",
+    [TAG_SCHEMA] = "schema",
+    [TAG_TOOLCHAIN] = "toolchain",
+    [TAG_SOURCE_KIND] = "source kind",
+    [TAG_TARGET] = "target",
+    [TAG_SOURCE] = "source digest",
+    [TAG_ARCH] = "architecture",
+    [TAG_OPTION] = "option",
+    [TAG_HEADER_NAME] = "header",
+    [TAG_HEADER] = "header digest",
+    [TAG_NAME] = "name expression",
+    [TAG_ENVIRONMENT] = "environment",
+    [TAG_SOURCE_NAME] = "source name",
+    [TAG_FOLDER] = "current folder",
+    [TAG_SOURCE_STAMP] = "source stamp",
     [TAG_EXTRA] = "extra digest",
+    [TAG_INPUT_COUNT] = "inputs",
+    [TAG_INPUT] = "input",
+    [TAG_INPUT_DIGEST] = "input digest",
+    [TAG_LIBDEVICE] = "libdevice",
 };
 
 /* Receives the fields one by one. */
@@ -58,29 +73,66 @@ struct sink {
 
 /* ---- Emitting ------------------------------------------------------------------- */
 
-static void emit_options(const struct cubby_program *program, struct sink *sink) {
-    bool dirs_count = program->reaches_files || program->stamps_source;
-
-    for (size_t i = 0; i < program->options.count; i++) {
-        const struct option *option = &program->options.items[i];
-
-        if (option->effect == OPTION_NEUTRAL ||
-            (option->effect == OPTION_INCLUDE_DIR && !dirs_count))
-            continue;
-        sink->text(sink, TAG_OPTION, option->text);
+/* True for an option that can change nothing in this program's object. */
+static bool leaves_out(const struct cubby_program *program, const struct toolchain *toolchain,
+                       const struct option *option) {
+    switch (option->effect) {
+    case OPTION_NEUTRAL:
+        return true;
+    case OPTION_INCLUDE_DIR:
+        return !program->reaches_files && !program->stamps_source;
+    case OPTION_DRIVER_NOT:
+        return toolchain->tool == CUBBY_TOOL_DRIVER;
+    case OPTION_LTO:
+        return program_links_ltoir(program);
+    default:
+        return false;
     }
 }
 
-/* Variables that NVRTC reads and that change what it makes; see docs/keys.md. */
-static void emit_environment(struct sink *sink) {
-    static const char *const VARIABLES[] = {"NV_NVVM_VERSION", "LLVM_OVERRIDE_PRODUCER",
-                                            "NVRTC_APPEND_FLAGS"};
+static void emit_options(const struct cubby_program *program, const struct toolchain *toolchain,
+                         struct sink *sink) {
+    for (size_t i = 0; i < program->options.count; i++) {
+        if (!leaves_out(program, toolchain, &program->options.items[i]))
+            sink->text(sink, TAG_OPTION, program->options.items[i].text);
+    }
+}
+
+/* The inputs of a link, or the further modules of NVVM IR, in their order and with their count. */
+static void emit_inputs(const struct cubby_program *program, struct sink *sink) {
+    char count[32];
+
+    snprintf(count, sizeof(count), "%zu", program->input_count);
+    sink->text(sink, TAG_INPUT_COUNT, count);
+    for (size_t i = 0; i < program->input_count; i++) {
+        const char *form = cubby_input_name(program->inputs[i].kind);
+
+        if (form)
+            sink->text(sink, TAG_INPUT, form);
+        sink->digest(sink, TAG_INPUT_DIGEST, source_digest(program->inputs[i].source));
+    }
+}
+
+/* Variables that the tool of a program reads and that change what it makes; see docs/keys.md and
+ * docs/keys-linkers.md. */
+static void emit_environment(enum program_kind kind, struct sink *sink) {
+    static const struct {
+        const char *name;
+        unsigned kinds;
+    } VARIABLES[] = {
+        {"NV_NVVM_VERSION", ~0u},
+        {"LLVM_OVERRIDE_PRODUCER", 1u << PROGRAM_CUDA | 1u << PROGRAM_NVVM},
+        {"NVRTC_APPEND_FLAGS", 1u << PROGRAM_CUDA},
+        {"LIBNVVM_NVVM_VERSION", ~(1u << PROGRAM_CUDA)},
+        {"NVJITLINK_TRACE_MESSAGES", 1u << PROGRAM_PTX | 1u << PROGRAM_LINK},
+    };
 
     for (size_t i = 0; i < sizeof(VARIABLES) / sizeof(*VARIABLES); i++) {
-        const char *value = env_get_raw(VARIABLES[i]);
+        const char *value = env_get_raw(VARIABLES[i].name);
         char *text;
 
-        if (value && asprintf(&text, "%s=%s", VARIABLES[i], value) >= 0) {
+        if (value && (VARIABLES[i].kinds & 1u << kind) &&
+            asprintf(&text, "%s=%s", VARIABLES[i].name, value) >= 0) {
             sink->text(sink, TAG_ENVIRONMENT, text);
             free(text);
         }
@@ -118,6 +170,9 @@ static void emit_stamps(const struct cubby_program *program, struct sink *sink) 
 static void emit_source_name(const struct cubby_program *program, struct sink *sink) {
     const char *slash = strrchr(program->name, '/');
 
+    /* The linkers put no name into an object, and libNVVM the first module's into LTO-IR only. */
+    if (program->kind != PROGRAM_CUDA && !program->names_source)
+        return;
     sink->text(sink, TAG_SOURCE_NAME, program->names_source || !slash ? program->name : slash + 1);
 }
 
@@ -125,19 +180,24 @@ static void emit_fields(const struct cubby_program *program, const struct toolch
                         struct sink *sink) {
     sink->text(sink, TAG_SCHEMA, SCHEMA);
     sink->text(sink, TAG_TOOLCHAIN, toolchain->fingerprint);
-    sink->text(sink, TAG_SOURCE_KIND, "cuda");
+    sink->text(sink, TAG_SOURCE_KIND, program_kind_name(program->kind));
     sink->text(sink, TAG_TARGET, cubby_target_name(program->target));
-    sink->digest(sink, TAG_SOURCE, source_digest(program->source));
+    if (program->source)
+        sink->digest(sink, TAG_SOURCE, source_digest(program->source));
     if (program->arch)
         sink->text(sink, TAG_ARCH, program->arch);
-    emit_options(program, sink);
+    emit_options(program, toolchain, sink);
     for (size_t i = 0; i < program->header_count; i++) {
         sink->text(sink, TAG_HEADER_NAME, program->headers[i].name);
         sink->digest(sink, TAG_HEADER, source_digest(program->headers[i].source));
     }
     for (size_t i = 0; i < program->name_count; i++)
         sink->text(sink, TAG_NAME, program->names[i]);
-    emit_environment(sink);
+    if (program->kind == PROGRAM_NVVM || program->kind == PROGRAM_LINK)
+        emit_inputs(program, sink);
+    if (program->use_libdevice)
+        sink->text(sink, TAG_LIBDEVICE, toolchain->libdevice ? toolchain->libdevice : "none");
+    emit_environment(program->kind, sink);
     emit_source_name(program, sink);
     if (program->stamps_source)
         emit_stamps(program, sink);

@@ -15,7 +15,8 @@ static const char *const NVRTC_SONAMES[] = {"libnvrtc.so.13",   "libnvrtc.so.12"
                                             "libnvrtc.so.11.2", "libnvrtc.so.11.1",
                                             "libnvrtc.so.11.0", NULL};
 static const char *const NVJITLINK_SONAMES[] = {"libnvJitLink.so.13", "libnvJitLink.so.12", NULL};
-static const char *const NVVM_SONAMES[] = {"libnvvm.so.4", NULL};
+/* CUDA 12's wheels have it without a version in its name. */
+static const char *const NVVM_SONAMES[] = {"libnvvm.so.4", "libnvvm.so", NULL};
 static const char *const DRIVER_SONAMES[] = {"libcuda.so.1", NULL};
 
 const struct library LIBRARY_NVRTC = {"NVRTC", "libnvrtc.so", "CUBBY_NVRTC", NVRTC_SONAMES};

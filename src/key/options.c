@@ -8,26 +8,10 @@
 
 #include "util/error.h"
 
-/* How an option takes its value. What is not of its form goes to the compiler as it is. */
-enum value_form {
-    VALUE_NONE,     /* -G */
-    VALUE_IGNORED,  /* -no-cache, -no-cache=anything */
-    VALUE_EQUALS,   /* -std=c++17 */
-    VALUE_DETACHED, /* -arch=sm_90, or two strings */
-    VALUE_ATTACHED, /* as VALUE_DETACHED, and also "-DX" and "-D X" in one string */
-};
-
-struct rule {
-    const char *spellings[3]; /* the first is canonical */
-    enum value_form form;
-    enum option_effect effect;
-    const char *why;
-};
-
 #define WHY_PCH "precompiled headers can serve a header that has changed since"
 #define WHY_FILE "the file that it writes would not be written on a hit"
 
-static const struct rule RULES[] = {
+static const struct option_rule NVRTC_RULES[] = {
     {{"--gpu-architecture", "-arch"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
     {{"-D"}, VALUE_ATTACHED, OPTION_COUNTS, NULL},
     {{"-D", "--define-macro"}, VALUE_DETACHED, OPTION_COUNTS, NULL},
@@ -62,9 +46,12 @@ static const struct rule RULES[] = {
     {{"--fdevice-time-trace", "-fdevice-time-trace"}, VALUE_EQUALS, OPTION_REFUSED, WHY_FILE},
 };
 
+const struct option_dialect DIALECT_NVRTC = {
+    NVRTC_RULES, sizeof(NVRTC_RULES) / sizeof(*NVRTC_RULES), BLANKS_AROUND, false};
+
 /* An option as matched: its rule and its value, borrowed; NULL for none. */
 struct match {
-    const struct rule *rule;
+    const struct option_rule *rule;
     const char *value;
     bool detached; /* the value is the next string */
 };
@@ -76,7 +63,7 @@ static const char *skip_space(const char *text) {
 }
 
 /* What follows the spelling in one string; false where the string is another option. */
-static bool match_spelling(const struct rule *rule, const char *spelling, const char *text,
+static bool match_spelling(const struct option_rule *rule, const char *spelling, const char *text,
                            struct match *ret_match) {
     size_t length = strlen(spelling);
     const char *rest = text + length;
@@ -96,23 +83,27 @@ static bool match_spelling(const struct rule *rule, const char *spelling, const 
     return rule->form == VALUE_ATTACHED;
 }
 
-static bool match_option(const char *text, struct match *ret_match) {
-    for (size_t i = 0; i < sizeof(RULES) / sizeof(*RULES); i++) {
-        for (size_t j = 0; j < 3 && RULES[i].spellings[j]; j++) {
-            if (match_spelling(&RULES[i], RULES[i].spellings[j], text, ret_match))
+static bool match_option(const struct option_dialect *dialect, const char *text,
+                         struct match *ret_match) {
+    for (size_t i = 0; i < dialect->count; i++) {
+        const struct option_rule *rule = &dialect->rules[i];
+
+        for (size_t j = 0; j < 3 && rule->spellings[j]; j++) {
+            if (match_spelling(rule, rule->spellings[j], text, ret_match))
                 return true;
         }
     }
     return false;
 }
 
-/* The text without blanks at either end, new. */
-static char *trimmed(const char *text) {
+/* The text without the blanks that say nothing, new. */
+static char *trimmed(enum blanks blanks, const char *text) {
     size_t length;
 
-    text = skip_space(text);
+    if (blanks == BLANKS_AROUND)
+        text = skip_space(text);
     length = strlen(text);
-    while (length > 0 && isspace((unsigned char)text[length - 1]))
+    while (blanks != BLANKS_COUNT && length > 0 && isspace((unsigned char)text[length - 1]))
         length--;
     return strndup(text, length);
 }
@@ -137,11 +128,10 @@ static int refuse(const char *text, const char *why, struct cubby_error *error) 
  */
 static bool names_file(const char *text) {
     static const char *const FILES[] = {"-optf", "options-file", "-o=", "-o ", "output-file"};
-    static const char PREFIX[] = "--ptxas-options=";
 
-    if (strncmp(text, PREFIX, sizeof(PREFIX) - 1) != 0)
+    if (strncmp(text, "--ptxas-options=", 16) != 0 && strncmp(text, "-Xptxas=", 8) != 0)
         return false;
-    text += sizeof(PREFIX) - 1;
+    text = strchr(text, '=') + 1;
     for (size_t i = 0; i < sizeof(FILES) / sizeof(*FILES); i++) {
         if (strstr(text, FILES[i]))
             return true;
@@ -150,9 +140,9 @@ static bool names_file(const char *text) {
 }
 
 /* Reads the option at the front of the strings; *ret_used is how many of them it took. */
-static int parse_one(const char *const *strings, size_t count, struct option *ret_option,
-                     size_t *ret_used, struct cubby_error *error) {
-    char *text = trimmed(strings[0]);
+static int parse_one(const struct option_dialect *dialect, const char *const *strings, size_t count,
+                     struct option *ret_option, size_t *ret_used, struct cubby_error *error) {
+    char *text = trimmed(dialect->blanks, strings[0]);
     char *value = NULL;
     struct match match;
     int result = 0;
@@ -160,12 +150,12 @@ static int parse_one(const char *const *strings, size_t count, struct option *re
     *ret_used = 1;
     if (!text)
         return error_no_memory(error);
-    if (!match_option(text, &match)) {
+    if (!match_option(dialect, text, &match)) {
         *ret_option = (struct option){text, OPTION_COUNTS, NULL};
         return 0;
     }
     if (match.detached && count > 1) {
-        value = trimmed(strings[1]);
+        value = trimmed(dialect->blanks, strings[1]);
         match.value = value;
         *ret_used = 2;
     }
@@ -185,8 +175,12 @@ static int parse_one(const char *const *strings, size_t count, struct option *re
     return result;
 }
 
-int options_parse(const char *const *strings, size_t count, struct options *ret_options,
-                  struct cubby_error *error) {
+static int compare_options(const void *left, const void *right) {
+    return strcmp(((const struct option *)left)->text, ((const struct option *)right)->text);
+}
+
+int options_parse(const struct option_dialect *dialect, const char *const *strings, size_t count,
+                  struct options *ret_options, struct cubby_error *error) {
     struct options options = {calloc(count + 1, sizeof(struct option)), 0};
     int result = 0;
 
@@ -198,12 +192,15 @@ int options_parse(const char *const *strings, size_t count, struct options *ret_
         if (!strings[i])
             result = error_set(error, CUBBY_ERR_INVALID, "option %zu is NULL", i);
         else
-            result = parse_one(strings + i, count - i, &options.items[options.count], &used, error);
+            result = parse_one(dialect, strings + i, count - i, &options.items[options.count],
+                               &used, error);
         if (result == 0) {
             options.count++;
             i += used;
         }
     }
+    if (result == 0 && dialect->sorted)
+        qsort(options.items, options.count, sizeof(*options.items), compare_options);
     if (result == 0)
         *ret_options = options;
     else

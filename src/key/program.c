@@ -2,6 +2,7 @@
 #include "key/program.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,31 @@ static int copy_headers(struct cubby_program *program, const struct cubby_progra
     return 0;
 }
 
+static int copy_modules(struct cubby_program *program, const struct cubby_program_options *options,
+                        struct cubby_error *error) {
+    size_t count = options->extra_source_count;
+
+    program->inputs = calloc(count + 1, sizeof(*program->inputs));
+    if (!program->inputs)
+        return error_no_memory(error);
+    for (size_t i = 0; i < count; i++) {
+        const struct cubby_extra_source *given = &options->extra_sources[i];
+        struct input *input = &program->inputs[i];
+        char label[128];
+        int result;
+
+        snprintf(label, sizeof(label), "the extra source %zu \"%.80s\"", i,
+                 given->name ? given->name : "");
+        result = input_nvvm_source(given->data, given->size, label, &input->source, error);
+        if (result < 0)
+            return result;
+        program->input_count = i + 1;
+        if (given->name && !(input->name = strdup(given->name)))
+            return error_no_memory(error);
+    }
+    return 0;
+}
+
 /* ---- What the parts mean together ------------------------------------------------ */
 
 static void set_uncacheable(struct cubby_program *program, const char *format, ...)
@@ -191,6 +217,14 @@ static void weigh_option(struct cubby_program *program, const struct option *opt
     }
 }
 
+bool program_links_ltoir(const struct cubby_program *program) {
+    for (size_t i = 0; program->kind == PROGRAM_LINK && i < program->input_count; i++) {
+        if (program->inputs[i].kind == CUBBY_INPUT_LTOIR)
+            return true;
+    }
+    return false;
+}
+
 /* The texts outside of the source that the preprocessor gets to see. */
 static bool weigh_strings(struct cubby_program *program) {
     bool pastes = false;
@@ -228,7 +262,8 @@ static void weigh_pasting(struct cubby_program *program) {
         set_uncacheable(program, "memory was too short to look through it");
 }
 
-static void weigh(struct cubby_program *program) {
+/* What the preprocessor gets to see. */
+static void weigh_texts(struct cubby_program *program) {
     bool pastes = source_words(program->source)->pastes;
 
     weigh_text(program, program->source);
@@ -236,14 +271,19 @@ static void weigh(struct cubby_program *program) {
         weigh_text(program, program->headers[i].source);
         pastes = pastes || source_words(program->headers[i].source)->pastes;
     }
-    for (size_t i = 0; i < program->options.count; i++)
-        weigh_option(program, &program->options.items[i]);
     pastes = weigh_strings(program) || pastes;
     if (pastes)
         weigh_pasting(program);
+}
+
+void program_weigh(struct cubby_program *program) {
+    if (program->kind == PROGRAM_CUDA)
+        weigh_texts(program);
+    for (size_t i = 0; i < program->options.count; i++)
+        weigh_option(program, &program->options.items[i]);
     if (program->target == CUBBY_TARGET_LTOIR) {
         program->names_source = true;
-        program->stamps_source = true;
+        program->stamps_source = program->kind == PROGRAM_CUDA;
     }
     /* What a header says of the source's name is not known beforehand. */
     if (program->reaches_files)
@@ -252,55 +292,131 @@ static void weigh(struct cubby_program *program) {
 
 /* ---- Making ------------------------------------------------------------------------ */
 
-static int check_options(const struct cubby_program_options *options, struct cubby_error *error) {
-    if (options->version != 1)
+const char *cubby_source_name(enum cubby_source source) {
+    return (unsigned)source <= CUBBY_SOURCE_NVVM ? program_kind_name((enum program_kind)source)
+                                                 : NULL;
+}
+
+const char *program_kind_name(enum program_kind kind) {
+    static const char *const NAMES[] = {"cuda", "ptx", "nvvm", "link"};
+
+    return (unsigned)kind < sizeof(NAMES) / sizeof(*NAMES) ? NAMES[kind] : NULL;
+}
+
+/* The caller's options as this version has them: what an older one lacks is empty. */
+static int read_options(const struct cubby_program_options *given,
+                        struct cubby_program_options *ret_options, struct cubby_error *error) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+
+    if (given && given->version != 1 && given->version != 2)
         return error_set(error, CUBBY_ERR_INVALID,
-                         "struct cubby_program_options has version %u: expected 1, which "
+                         "struct cubby_program_options has version %u: expected 2, which "
                          "CUBBY_PROGRAM_OPTIONS_INIT sets",
-                         options->version);
-    if (options->source != CUBBY_SOURCE_CUDA)
-        return error_set(error, CUBBY_ERR_INVALID, "source kind %d is not known: expected CUDA C++",
+                         given->version);
+    if (given)
+        memcpy(&options, given,
+               given->version == 1 ? offsetof(struct cubby_program_options, extra_sources)
+                                   : sizeof(options));
+    *ret_options = options;
+    return 0;
+}
+
+/* What each source can become. */
+static int check_matrix(const struct cubby_program_options *options, struct cubby_error *error) {
+    static const bool MATRIX[][3] = {
+        [CUBBY_SOURCE_CUDA] =
+            {[CUBBY_TARGET_CUBIN] = true, [CUBBY_TARGET_PTX] = true, [CUBBY_TARGET_LTOIR] = true},
+        [CUBBY_SOURCE_PTX] = {[CUBBY_TARGET_CUBIN] = true, [CUBBY_TARGET_PTX] = true},
+        [CUBBY_SOURCE_NVVM] = {[CUBBY_TARGET_PTX] = true, [CUBBY_TARGET_LTOIR] = true},
+    };
+
+    if (!cubby_source_name(options->source))
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "source kind %d is not known: expected cuda, ptx or nvvm",
                          (int)options->source);
     if (!cubby_target_name(options->target))
         return error_set(error, CUBBY_ERR_INVALID,
                          "target %d is not known: expected cubin, ptx or ltoir",
                          (int)options->target);
-    if (options->arch &&
-        (!*options->arch || strlen(options->arch) > MAX_ARCH || strpbrk(options->arch, " \t\r\n")))
+    if (!MATRIX[options->source][options->target])
         return error_set(error, CUBBY_ERR_INVALID,
-                         "\"%.40s\" is not an architecture: expected one such as sm_90",
-                         options->arch);
+                         "a source of kind %s cannot become %s: expected %s",
+                         cubby_source_name(options->source), cubby_target_name(options->target),
+                         options->source == CUBBY_SOURCE_PTX ? "cubin" : "ptx or ltoir");
     return 0;
 }
 
+/* Parts that only some sources have. */
+static int check_parts(const struct cubby_program_options *options, struct cubby_error *error) {
+    const char *kind = cubby_source_name(options->source);
+
+    if (options->source != CUBBY_SOURCE_CUDA &&
+        (options->header_count > 0 || options->name_count > 0))
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "a source of kind %s takes no %s: only CUDA C++ does", kind,
+                         options->header_count > 0 ? "in-memory headers" : "name expressions");
+    if (options->source != CUBBY_SOURCE_NVVM &&
+        (options->extra_source_count > 0 || options->use_libdevice))
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "a source of kind %s takes no %s: only NVVM IR does", kind,
+                         options->use_libdevice ? "libdevice" : "extra sources");
+    return 0;
+}
+
+static int check_arch(const char *arch, struct cubby_error *error) {
+    if (arch && (!*arch || strlen(arch) > MAX_ARCH || strpbrk(arch, " \t\r\n")))
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "\"%.40s\" is not an architecture: expected one such as sm_90", arch);
+    return 0;
+}
+
+static int check_options(const struct cubby_program_options *given,
+                         struct cubby_program_options *ret_options, struct cubby_error *error) {
+    int result = read_options(given, ret_options, error);
+
+    if (result == 0)
+        result = check_matrix(ret_options, error);
+    return result < 0 ? result : check_parts(ret_options, error);
+}
+
 /* What the compiler is told of the architecture. PTX and LTO-IR of sm_90 and of compute_90 are the
- * same bytes, and compute_90 spares the assembler's run. */
-static char *effective_arch(enum cubby_target target, const char *arch) {
+ * same bytes, and compute_90 spares the assembler's run; libNVVM knows no other. */
+static char *effective_arch(const struct cubby_program *program, const char *arch) {
     char *virtual;
 
-    if (target == CUBBY_TARGET_CUBIN || strncmp(arch, "sm_", 3) != 0)
+    if (program->target == CUBBY_TARGET_CUBIN || program->kind == PROGRAM_PTX ||
+        strncmp(arch, "sm_", 3) != 0)
         return strdup(arch);
     return asprintf(&virtual, "compute_%s", arch + 3) < 0 ? NULL : virtual;
 }
 
-static int fill(struct cubby_program *program, const struct cubby_program_options *options,
-                struct cubby_error *error) {
-    int result;
+struct cubby_program *program_alloc(enum program_kind kind) {
+    struct cubby_program *program = calloc(1, sizeof(*program));
 
+    if (program) {
+        atomic_init(&program->references, 1);
+        program->kind = kind;
+    }
+    return program;
+}
+
+int program_fill(struct cubby_program *program, const struct option_dialect *dialect,
+                 const struct cubby_program_options *options, struct cubby_error *error) {
+    int result = check_arch(options->arch, error);
+
+    if (result < 0)
+        return result;
     program->target = options->target;
     program->name = strdup(options->name && *options->name ? options->name : DEFAULT_NAME);
-    program->arch = options->arch ? effective_arch(options->target, options->arch) : NULL;
+    program->arch = options->arch ? effective_arch(program, options->arch) : NULL;
     if (!program->name || (options->arch && !program->arch))
         return error_no_memory(error);
-    result = options_parse(options->options, options->option_count, &program->options, error);
+    result =
+        options_parse(dialect, options->options, options->option_count, &program->options, error);
     if (result == 0) {
         program->string_count = options->option_count;
         result = copy_strings(options->options, options->option_count, &program->strings, error);
     }
-    if (result == 0)
-        result = copy_headers(program, options, error);
-    if (result == 0)
-        result = copy_names(program, options, error);
     if (result == 0 && options->extra) {
         program->has_extra = true;
         digest_bytes(options->extra, options->extra_size, &program->extra);
@@ -308,53 +424,78 @@ static int fill(struct cubby_program *program, const struct cubby_program_option
     return result;
 }
 
+static int fill_parts(struct cubby_program *program, const struct cubby_program_options *options,
+                      struct cubby_error *error) {
+    static const struct option_dialect *const DIALECTS[] = {[PROGRAM_CUDA] = &DIALECT_NVRTC,
+                                                            [PROGRAM_PTX] = &DIALECT_LINKER,
+                                                            [PROGRAM_NVVM] = &DIALECT_NVVM};
+    int result = program_fill(program, DIALECTS[program->kind], options, error);
+
+    if (result == 0)
+        result = copy_headers(program, options, error);
+    if (result == 0)
+        result = copy_names(program, options, error);
+    if (result == 0)
+        result = copy_modules(program, options, error);
+    program->use_libdevice = options->use_libdevice;
+    return result;
+}
+
 static int program_from(struct source *source, const struct cubby_program_options *options,
                         struct cubby_program **ret_program, struct cubby_error *error) {
-    struct cubby_program *program = calloc(1, sizeof(*program));
+    struct cubby_program *program = program_alloc((enum program_kind)options->source);
     int result;
 
     if (!program)
         return error_no_memory(error);
-    atomic_init(&program->references, 1);
     program->source = source_ref(source);
-    result = fill(program, options, error);
+    result = fill_parts(program, options, error);
     if (result < 0) {
         cubby_program_unref(program);
         return result;
     }
-    weigh(program);
+    program_weigh(program);
     *ret_program = program;
     return 0;
 }
 
 int cubby_program_new(const void *source, size_t size, const struct cubby_program_options *options,
                       struct cubby_program **ret_program, struct cubby_error *error) {
-    struct cubby_program_options defaults = CUBBY_PROGRAM_OPTIONS_INIT;
+    struct cubby_program_options own;
     struct source *text;
     char label[160];
-    int result;
+    int result = check_options(options, &own, error);
 
-    if (!options)
-        options = &defaults;
+    if (result < 0)
+        return result;
     if (!source && size > 0)
         return error_set(error, CUBBY_ERR_INVALID, "the source is NULL but %zu bytes long", size);
-    result = check_options(options, error);
+    snprintf(label, sizeof(label), "the source \"%.100s\"", own.name ? own.name : "");
+    if (own.source == CUBBY_SOURCE_PTX)
+        result = input_ptx_source(source, size, label, &text, error);
+    else if (own.source == CUBBY_SOURCE_NVVM)
+        result = input_nvvm_source(source, size, label, &text, error);
+    else
+        result = source_new(source, size, label, &text, error);
     if (result < 0)
         return result;
-    snprintf(label, sizeof(label), "the source \"%.100s\"", options->name ? options->name : "");
-    result = source_new(source, size, label, &text, error);
-    if (result < 0)
-        return result;
-    result = program_from(text, options, ret_program, error);
+    result = program_from(text, &own, ret_program, error);
     source_unref(text);
     return result;
 }
 
 int cubby_program_vary(struct cubby_program *program, const struct cubby_program_options *options,
                        struct cubby_program **ret_program, struct cubby_error *error) {
-    int result = check_options(options, error);
+    struct cubby_program_options own;
+    int result = check_options(options, &own, error);
 
-    return result < 0 ? result : program_from(program->source, options, ret_program, error);
+    if (result < 0)
+        return result;
+    if ((enum program_kind)own.source != program->kind)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "the source is of kind %s and cannot be varied to %s",
+                         program_kind_name(program->kind), cubby_source_name(own.source));
+    return program_from(program->source, &own, ret_program, error);
 }
 
 struct cubby_program *cubby_program_ref(struct cubby_program *program) {
@@ -380,6 +521,9 @@ void cubby_program_unref(struct cubby_program *program) {
     free(program->headers);
     free_strings(program->strings, program->string_count);
     free_strings(program->names, program->name_count);
+    for (size_t i = 0; i < program->input_count; i++)
+        input_clear(&program->inputs[i]);
+    free(program->inputs);
     options_free(&program->options);
     free(program->name);
     free(program->arch);

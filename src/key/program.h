@@ -7,6 +7,7 @@
 
 #include <cubby/cubby.h>
 
+#include "key/input.h"
 #include "key/options.h"
 #include "key/source.h"
 
@@ -16,10 +17,19 @@ struct program_header {
     struct source *source;
 };
 
+/* What a program is made from. */
+enum program_kind {
+    PROGRAM_CUDA = CUBBY_SOURCE_CUDA,
+    PROGRAM_PTX = CUBBY_SOURCE_PTX,
+    PROGRAM_NVVM = CUBBY_SOURCE_NVVM,
+    PROGRAM_LINK, /* no source, but inputs */
+};
+
 /* Immutable once made. */
 struct cubby_program {
     atomic_uint references;
-    struct source *source;
+    enum program_kind kind;
+    struct source *source; /* NULL for a link */
     enum cubby_target target;
     char *name;
     char *arch;     /* what the compiler is told; NULL for its default */
@@ -30,6 +40,9 @@ struct cubby_program {
     size_t header_count;
     char **names; /* sorted, each once */
     size_t name_count;
+    struct input *inputs; /* of a link, or further modules of NVVM IR; in order */
+    size_t input_count;
+    bool use_libdevice;
     bool has_extra;
     struct cubby_key extra;
     bool reaches_files; /* some text or option can read a file */
@@ -42,5 +55,23 @@ struct cubby_program {
 
 /* True if there is an in-memory header of exactly that name. */
 bool program_has_header(const struct cubby_program *program, const char *name);
+/* "cuda", "ptx", "nvvm" or "link". */
+const char *program_kind_name(enum program_kind kind);
+
+/* True if some input of a link is LTO-IR, so that it is linked with -lto. */
+bool program_links_ltoir(const struct cubby_program *program);
+
+/* An empty program, to be filled; NULL when memory is short. */
+struct cubby_program *program_alloc(enum program_kind kind);
+
+/*
+ * Fills what programs and links have in common: target, name, architecture, options, extra. Only
+ * these members of options are looked at.
+ */
+int program_fill(struct cubby_program *program, const struct option_dialect *dialect,
+                 const struct cubby_program_options *options, struct cubby_error *error);
+
+/* To be called last: what options and texts mean together. */
+void program_weigh(struct cubby_program *program);
 
 #endif

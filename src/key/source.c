@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "key/source.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "key/digest.h"
+#include "os/fd.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/utf8.h"
@@ -87,14 +92,10 @@ static int check_text(const void *data, size_t size, const char *label, struct c
     return 0;
 }
 
-int source_new(const void *data, size_t size, const char *label, struct source **ret_source,
-               struct cubby_error *error) {
-    struct source *source;
-    int result = check_text(data, size, label, error);
+int source_new_bytes(const void *data, size_t size, struct source **ret_source,
+                     struct cubby_error *error) {
+    struct source *source = calloc(1, sizeof(*source));
 
-    if (result < 0)
-        return result;
-    source = calloc(1, sizeof(*source));
     if (source)
         source->text = malloc(size + 1);
     if (!source || !source->text) {
@@ -107,6 +108,19 @@ int source_new(const void *data, size_t size, const char *label, struct source *
     source->text[size] = '\0';
     source->size = size;
     digest_bytes(source->text, size, &source->digest);
+    *ret_source = source;
+    return 0;
+}
+
+int source_new(const void *data, size_t size, const char *label, struct source **ret_source,
+               struct cubby_error *error) {
+    struct source *source;
+    int result = check_text(data, size, label, error);
+
+    if (result == 0)
+        result = source_new_bytes(data, size, &source, error);
+    if (result < 0)
+        return result;
     look_through(source);
     if (source->failed) {
         source_unref(source);
@@ -114,6 +128,27 @@ int source_new(const void *data, size_t size, const char *label, struct source *
     }
     *ret_source = source;
     return 0;
+}
+
+int source_from_file(const char *path, struct source **ret_source, struct cubby_error *error) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    char *data = NULL;
+    ssize_t size = -1;
+    int result;
+
+    if (fd >= 0 && fstat(fd, &status) == 0) {
+        data = malloc((size_t)status.st_size + 1);
+        size = data ? fd_read_full(fd, data, (size_t)status.st_size) : -1;
+    }
+    if (size >= 0)
+        result = source_new_bytes(data, (size_t)size, ret_source, error);
+    else
+        result = error_set_errno(error, errno, "cannot read %s", path);
+    free(data);
+    if (fd >= 0)
+        close(fd);
+    return result;
 }
 
 struct source *source_ref(struct source *source) {

@@ -25,6 +25,14 @@ struct source; /* immutable, reference-counted */
  */
 int source_new(const void *data, size_t size, const char *label, struct source **ret_source,
                struct cubby_error *error);
+
+/* Copies and digests bytes that no preprocessor reads: nothing is looked for in them. */
+int source_new_bytes(const void *data, size_t size, struct source **ret_source,
+                     struct cubby_error *error);
+
+/* The same of a whole file. Returns 0, IO or NO_MEMORY. */
+int source_from_file(const char *path, struct source **ret_source, struct cubby_error *error);
+
 struct source *source_ref(struct source *source);
 void source_unref(struct source *source);
 

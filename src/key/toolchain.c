@@ -10,6 +10,7 @@
 
 #include "key/build_id.h"
 #include "key/locate.h"
+#include "key/tool.h"
 #include "key/toolchain_memo.h"
 #include "os/dl.h"
 #include "os/fork.h"
@@ -17,10 +18,16 @@
 #include "util/log.h"
 
 /* The dlopen table: what this process uses. Old toolchains stay: others may still hold them. */
-static struct {
-    pthread_mutex_t lock;
+struct slot {
     const struct toolchain *toolchain;
     void *handle;
+    bool absent; /* the driver was looked for in vain, as PTX and links do each time */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct slot slots[TOOL_COUNT];
+    const struct toolchain *failed[TOOL_COUNT];
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_once_t guarded = PTHREAD_ONCE_INIT;
@@ -50,11 +57,16 @@ static void lock_state(void) {
 void toolchain_free(struct toolchain *toolchain) {
     if (!toolchain)
         return;
-    free((char *)toolchain->nvrtc_path);
-    free((char *)toolchain->builtins_path);
+    free((char *)toolchain->path);
+    free((char *)toolchain->companion_path);
     free((char *)toolchain->include_dir);
     free((char *)toolchain->fingerprint);
+    free((char *)toolchain->libdevice);
     free(toolchain);
+}
+
+const char *toolchain_label(enum cubby_tool tool) {
+    return tool_get(tool)->library->label;
 }
 
 /* ---- Loading --------------------------------------------------------------- */
@@ -69,40 +81,33 @@ static void *load_by_soname(const struct library *library) {
     return NULL;
 }
 
-static int fail_not_found(const struct buffer *tried, struct cubby_error *error) {
-    return error_set(
-        error, CUBBY_ERR_NO_TOOLCHAIN,
-        "NVRTC, the CUDA run-time compiler, was not found: install the CUDA toolkit or "
-        "`pip install nvidia-cuda-nvrtc`, or set CUBBY_NVRTC to libnvrtc.so. Looked at:"
-        "%.*s",
-        (int)tried->size, tried->data ? tried->data : "");
-}
-
-/* Opens NVRTC where locate_library() says it is. */
-static int load_library(void **ret_handle, struct cubby_error *error) {
+/* Opens a library where locate_library() says it is. */
+static int load_library(const struct tool *tool, void **ret_handle, struct cubby_error *error) {
     struct buffer tried = BUFFER_INIT;
     struct location location = {NULL};
     void *handle = NULL;
     int result;
 
-    result = locate_library(&LIBRARY_NVRTC, false, &location, &tried, error);
+    result = locate_library(tool->library, false, &location, &tried, error);
     if (result == 0 && !location.path) {
-        handle = load_by_soname(&LIBRARY_NVRTC);
+        handle = load_by_soname(tool->library);
         if (!handle)
-            result = locate_library(&LIBRARY_NVRTC, true, &location, &tried, error);
+            result = locate_library(tool->library, true, &location, &tried, error);
     }
     if (result == 0 && location.path) {
-        /* By its resolved name, so that $ORIGIN, from where it loads its builtins, is certain. */
+        /* By its resolved name, so that $ORIGIN, from where NVRTC loads its builtins, is certain.
+         */
         char *resolved = realpath(location.path, NULL);
 
         handle = resolved ? dlopen(resolved, RTLD_NOW | RTLD_LOCAL) : NULL;
         free(resolved);
         if (!handle)
-            result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN, "%s cannot be loaded as NVRTC: %s",
-                               location.path, dlerror());
+            result = error_set(error, tool->missing_code, "%s cannot be loaded as %s: %s",
+                               location.path, tool->library->label, dlerror());
     }
     if (result == CUBBY_ERR_NOT_FOUND)
-        result = fail_not_found(&tried, error);
+        result = error_set(error, tool->missing_code, "%s. Looked at:%.*s", tool->advice,
+                           (int)tried.size, tried.data ? tried.data : "");
     if (result == 0)
         *ret_handle = handle;
     free(location.path);
@@ -111,37 +116,6 @@ static int load_library(void **ret_handle, struct cubby_error *error) {
 }
 
 /* ---- Identifying ------------------------------------------------------------ */
-
-static int library_version(void *handle, const char *path, int *ret_major, int *ret_minor,
-                           struct cubby_error *error) {
-    int (*version)(int *, int *) = NULL;
-    const struct dl_symbol symbols[] = {{"nvrtcVersion", (void **)&version}, {NULL, NULL}};
-
-    if (!dl_resolve(handle, symbols, NULL))
-        return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
-                         "%s is not NVRTC: it has no nvrtcVersion; set CUBBY_NVRTC to libnvrtc.so",
-                         path);
-    if (version(ret_major, ret_minor) != 0)
-        return error_set(error, CUBBY_ERR_NO_TOOLCHAIN, "%s does not tell its version", path);
-    return 0;
-}
-
-char *toolchain_builtins_name(int major, int minor) {
-    char *name;
-
-    return asprintf(&name, "libnvrtc-builtins.so.%d.%d", major, minor) < 0 ? NULL : name;
-}
-
-char *toolchain_builtins_beside(const char *nvrtc_path, const char *name) {
-    char *path, *resolved;
-
-    if (asprintf(&path, "%.*s/%s", (int)(strrchr(nvrtc_path, '/') - nvrtc_path), nvrtc_path, name) <
-        0)
-        return NULL;
-    resolved = realpath(path, NULL);
-    free(path);
-    return resolved;
-}
 
 /*
  * Loads the builtins that belong to this NVRTC and returns their path as new text.
@@ -152,13 +126,14 @@ char *toolchain_builtins_beside(const char *nvrtc_path, const char *name) {
  */
 static int load_builtins(const struct toolchain *toolchain, char **ret_path,
                          struct cubby_error *error) {
-    char *name = toolchain_builtins_name(toolchain->major, toolchain->minor);
+    char *name = tool_builtins_name(toolchain->major, toolchain->minor);
     char *path = name ? dl_loaded_path(name) : NULL;
     void *handle;
     int result = 0;
 
     if (name && !path)
-        path = toolchain_builtins_beside(toolchain->nvrtc_path, name);
+        path = tool_get(toolchain->tool)
+                   ->companion_beside(toolchain->path, toolchain->major, toolchain->minor);
     if (path && !build_is_whole(path)) {
         result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
                            "%s is damaged (cut short): install the CUDA toolkit again", path);
@@ -175,42 +150,66 @@ static int load_builtins(const struct toolchain *toolchain, char **ret_path,
     return result;
 }
 
+/* NVRTC's builtins are in the fingerprint always; libdevice counts only for who asks for it. */
 static int make_fingerprint(struct toolchain *toolchain, struct cubby_error *error) {
-    char *nvrtc = NULL, *builtins = NULL, *fingerprint = NULL;
-    int result = build_identity(toolchain->nvrtc_path, &nvrtc, error);
+    bool is_nvrtc = toolchain->tool == CUBBY_TOOL_NVRTC;
+    char *library = NULL, *companion = NULL, *fingerprint = NULL;
+    int result = build_identity(toolchain->path, &library, error);
 
-    if (result == 0 && toolchain->builtins_path)
-        result = build_identity(toolchain->builtins_path, &builtins, error);
-    if (result == 0 && asprintf(&fingerprint, "nvrtc %d.%d %s builtins %s", toolchain->major,
-                                toolchain->minor, nvrtc, builtins ? builtins : "none") < 0)
+    if (result == 0 && toolchain->companion_path)
+        result = build_identity(toolchain->companion_path, &companion, error);
+    if (result == 0 &&
+        asprintf(&fingerprint, "%s %d.%d %s%s%s", tool_get(toolchain->tool)->name, toolchain->major,
+                 toolchain->minor, library, is_nvrtc ? " builtins " : "",
+                 !is_nvrtc   ? ""
+                 : companion ? companion
+                             : "none") < 0)
         result = error_no_memory(error);
     if (result == 0)
         toolchain->fingerprint = fingerprint;
-    free(nvrtc);
-    free(builtins);
+    if (result == 0 && toolchain->tool == CUBBY_TOOL_NVVM) {
+        toolchain->libdevice = companion;
+        companion = NULL;
+    }
+    free(library);
+    free(companion);
     return result;
 }
 
+static int find_companion(struct toolchain *toolchain, struct cubby_error *error) {
+    const struct tool *tool = tool_get(toolchain->tool);
+
+    if (toolchain->tool == CUBBY_TOOL_NVRTC)
+        return load_builtins(toolchain, (char **)&toolchain->companion_path, error);
+    if (tool->companion_beside)
+        toolchain->companion_path =
+            tool->companion_beside(toolchain->path, toolchain->major, toolchain->minor);
+    return 0;
+}
+
 /* All about a loaded library. */
-static int identify(void *handle, struct toolchain **ret_toolchain, struct cubby_error *error) {
+static int identify(enum cubby_tool tool, void *handle, struct toolchain **ret_toolchain,
+                    struct cubby_error *error) {
     struct toolchain *toolchain = calloc(1, sizeof(*toolchain));
     int result = 0;
 
     if (!toolchain)
         return error_no_memory(error);
-    toolchain->nvrtc_path = dl_handle_path(handle);
-    if (!toolchain->nvrtc_path)
+    toolchain->tool = tool;
+    toolchain->path = dl_handle_path(handle);
+    if (!toolchain->path)
         result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
-                           "NVRTC was loaded from a file that cannot be found any more");
+                           "%s was loaded from a file that cannot be found any more",
+                           toolchain_label(tool));
     if (result == 0)
-        result = library_version(handle, toolchain->nvrtc_path, &toolchain->major,
-                                 &toolchain->minor, error);
+        result = tool_get(tool)->version(handle, toolchain->path, &toolchain->major,
+                                         &toolchain->minor, error);
     if (result == 0)
-        result = load_builtins(toolchain, (char **)&toolchain->builtins_path, error);
-    if (result == 0) {
-        toolchain->include_dir = locate_include_dir(toolchain->nvrtc_path);
+        result = find_companion(toolchain, error);
+    if (result == 0 && tool == CUBBY_TOOL_NVRTC)
+        toolchain->include_dir = locate_include_dir(toolchain->path);
+    if (result == 0)
         result = make_fingerprint(toolchain, error);
-    }
     if (result == 0)
         *ret_toolchain = toolchain;
     else
@@ -221,67 +220,109 @@ static int identify(void *handle, struct toolchain **ret_toolchain, struct cubby
 /* ---- The toolchain of this process ------------------------------------------- */
 
 /* Loads and identifies with the lock held. */
-static int load_locked(const struct toolchain_memory *memory, struct cubby_error *error) {
+static int load_locked(enum cubby_tool tool, const struct toolchain_memory *memory,
+                       struct cubby_error *error) {
+    struct slot *slot = &state.slots[tool];
     struct toolchain *toolchain = NULL;
     struct cubby_key place;
     void *handle = NULL;
     bool has_place;
     int result;
 
-    if (state.handle)
+    if (slot->handle)
         return 0;
-    has_place = toolchain_memo_place(&place); /* before loading changes the answer */
-    result = load_library(&handle, error);
+    has_place = toolchain_memo_place(tool, &place); /* before loading changes the answer */
+    result = load_library(tool_get(tool), &handle, error);
     if (result == 0)
-        result = identify(handle, &toolchain, error);
+        result = identify(tool, handle, &toolchain, error);
     if (result != 0) {
         if (handle)
             dlclose(handle);
         return result;
     }
-    state.handle = handle;
-    if (state.toolchain && strcmp(state.toolchain->fingerprint, toolchain->fingerprint) == 0) {
+    slot->handle = handle;
+    if (slot->toolchain && strcmp(slot->toolchain->fingerprint, toolchain->fingerprint) == 0) {
         toolchain_free(toolchain);
         return 0;
     }
-    if (state.toolchain)
-        log_line(CUBBY_LOG_WARN, "the CUDA toolkit changed while this program ran: now %s",
-                 toolchain->nvrtc_path);
-    state.toolchain = toolchain;
+    if (slot->toolchain)
+        log_line(CUBBY_LOG_WARN, "%s changed while this program ran: now %s", toolchain_label(tool),
+                 toolchain->path);
+    slot->toolchain = toolchain;
     if (memory && has_place)
         toolchain_memo_store(memory, &place, toolchain);
     return 0;
 }
 
-int toolchain_find(const struct toolchain_memory *memory, const struct toolchain **ret_toolchain,
-                   struct cubby_error *error) {
+int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
+                   const struct toolchain **ret_toolchain, struct cubby_error *error) {
+    struct slot *slot = &state.slots[tool];
     struct cubby_key place;
     int result = 0;
 
     lock_state();
-    if (!state.toolchain && memory && toolchain_memo_place(&place))
-        state.toolchain = toolchain_memo_load(memory, &place);
-    if (!state.toolchain)
-        result = load_locked(memory, error);
+    if (!slot->toolchain && memory && toolchain_memo_place(tool, &place))
+        slot->toolchain = toolchain_memo_load(tool, memory, &place);
+    if (slot->absent)
+        result = error_set(error, CUBBY_ERR_NO_DRIVER,
+                           "no CUDA driver was found when this process first looked");
+    else if (!slot->toolchain)
+        result = load_locked(tool, memory, error);
     if (result == 0)
-        *ret_toolchain = state.toolchain;
+        *ret_toolchain = slot->toolchain;
+    else if (tool == CUBBY_TOOL_DRIVER)
+        slot->absent = true;
     pthread_mutex_unlock(&state.lock);
     return result;
 }
 
-int toolchain_load(const struct toolchain_memory *memory, void **ret_handle,
+int toolchain_load(enum cubby_tool tool, const struct toolchain_memory *memory, void **ret_handle,
                    const struct toolchain **ret_toolchain, struct cubby_error *error) {
     int result;
 
     lock_state();
-    result = load_locked(memory, error);
+    result = load_locked(tool, memory, error);
     if (result == 0) {
-        *ret_handle = state.handle;
-        *ret_toolchain = state.toolchain;
+        *ret_handle = state.slots[tool].handle;
+        *ret_toolchain = state.slots[tool].toolchain;
     }
     pthread_mutex_unlock(&state.lock);
     return result;
 }
+
+/* ---- Tools that are missing ---------------------------------------------------- */
+
+static struct toolchain *make_failed(enum cubby_tool tool, const char *fingerprint) {
+    struct toolchain *failed = calloc(1, sizeof(*failed));
+
+    if (!failed)
+        return NULL;
+    failed->tool = tool;
+    failed->fingerprint = strdup(fingerprint);
+    if (failed->fingerprint)
+        return failed;
+    toolchain_free(failed);
+    return NULL;
+}
+
+const struct toolchain *toolchain_failed(enum cubby_tool tool, const struct cubby_error *error) {
+    const struct toolchain *failed;
+    char fingerprint[64];
+
+    snprintf(fingerprint, sizeof(fingerprint), "%s_probe_failed %d", tool_get(tool)->name,
+             error->tool_error ? error->tool_error : error->code);
+    lock_state();
+    failed = state.failed[tool];
+    if (!failed || strcmp(failed->fingerprint, fingerprint) != 0) {
+        failed = make_failed(tool, fingerprint);
+        if (failed)
+            state.failed[tool] = failed; /* the one before stays: others may hold it */
+    }
+    pthread_mutex_unlock(&state.lock);
+    return failed;
+}
+
+/* ---- What was really used --------------------------------------------------------- */
 
 static bool same_file(const char *left, const char *right) {
     struct stat a, b;
@@ -291,15 +332,27 @@ static bool same_file(const char *left, const char *right) {
 }
 
 bool toolchain_was_used(const struct toolchain *toolchain) {
-    char *loaded = dl_loaded_path("libnvrtc-builtins.so");
-    bool same =
-        !loaded || (toolchain->builtins_path && same_file(loaded, toolchain->builtins_path));
+    char *loaded;
+    bool same;
 
+    if (toolchain->tool != CUBBY_TOOL_NVRTC)
+        return true; /* the others load nothing later */
+    loaded = dl_loaded_path("libnvrtc-builtins.so");
+    same = !loaded || (toolchain->companion_path && same_file(loaded, toolchain->companion_path));
     free(loaded);
     return same;
 }
 
 /* ---- Public ------------------------------------------------------------------- */
+
+void cubby_tool_info_clear(struct cubby_tool_info *info) {
+    if (!info)
+        return;
+    free(info->path);
+    free(info->companion_path);
+    free(info->fingerprint);
+    memset(info, 0, sizeof(*info));
+}
 
 void cubby_toolchain_clear(struct cubby_toolchain *toolchain) {
     if (!toolchain)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which compiler is in use, and what makes it different from any other.
+ * Which compilers and linkers are in use, and what makes each different from any other.
  *
- * The fingerprint is NVRTC's version with the build-ids of libnvrtc and of libnvrtc-builtins,
- * which holds its headers and device code and is loaded by name at the first compile. Finding it
- * loads NVRTC (6 to 140 ms); so it is remembered in the cache under the identity of the files
- * (path, device, inode, size, mtime, ctime), and a hit loads nothing.
+ * The fingerprint is the library's version with its build-id, and, for NVRTC, that of
+ * libnvrtc-builtins, which holds its headers and device code and is loaded by name at the first
+ * compile. Finding it loads the library (4 to 240 ms); so it is remembered in the cache under the
+ * identity of the files (path, device, inode, size, mtime, ctime), and a hit loads nothing.
  *
- * Once found, the toolchain stays the same for the life of the process, as a loaded library does.
+ * Once found, a tool stays the same for the life of the process, as a loaded library does.
  */
 #ifndef CUBBY_KEY_TOOLCHAIN_H
 #define CUBBY_KEY_TOOLCHAIN_H
@@ -21,31 +21,44 @@ struct toolchain_memory {
     void *context;
 };
 
-/* A toolchain; immutable. The one of this process is never freed. Owns its strings. */
+/* A tool as found; immutable. The ones of this process are never freed. Owns its strings. */
 struct toolchain {
     int major;
     int minor;
-    const char *nvrtc_path;
-    const char *builtins_path; /* NULL where it was not found: the compiler will say so */
-    const char *include_dir;   /* NULL where the toolkit's headers were not found */
+    const char *path;           /* the library; NULL where it could not be found or used */
+    const char *companion_path; /* NVRTC's builtins, libNVVM's libdevice; NULL where not found */
+    const char *include_dir;    /* NULL where the toolkit's headers were not found */
     const char *fingerprint;
+    enum cubby_tool tool;
+    const char *libdevice; /* identity of libNVVM's libdevice; NULL where there is none */
 };
 
 void toolchain_free(struct toolchain *toolchain);
 
-/*
- * Finds the toolchain. memory may be NULL.
- * Returns 0 and a borrowed toolchain, or CUBBY_ERR_NO_TOOLCHAIN with the places it looked at.
- */
-int toolchain_find(const struct toolchain_memory *memory, const struct toolchain **ret_toolchain,
-                   struct cubby_error *error);
+/* The name of a tool for people, such as "nvJitLink". */
+const char *toolchain_label(enum cubby_tool tool);
 
 /*
- * Loads NVRTC itself, if it is not loaded yet, and makes the toolchain fit what was really loaded:
- * it differs from what toolchain_find() said only when files were replaced meanwhile.
- * Returns 0 with the dlopen handle and the toolchain, both borrowed, or CUBBY_ERR_NO_TOOLCHAIN.
+ * Finds a tool. memory may be NULL.
+ * Returns 0 and a borrowed toolchain, or NO_TOOLCHAIN (NO_DRIVER for the driver) with the places it
+ * looked at.
  */
-int toolchain_load(const struct toolchain_memory *memory, void **ret_handle,
+int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
+                   const struct toolchain **ret_toolchain, struct cubby_error *error);
+
+/*
+ * What stands in a key for a tool that could not be found or used: "<tool>_probe_failed" with the
+ * code of the failure, which is never equal to the fingerprint of a working tool, and the same in
+ * every call and process. Borrowed; NULL when memory is short.
+ */
+const struct toolchain *toolchain_failed(enum cubby_tool tool, const struct cubby_error *error);
+
+/*
+ * Loads the tool itself, if it is not loaded yet, and makes the toolchain fit what was really
+ * loaded: it differs from what toolchain_find() said only when files were replaced meanwhile.
+ * Returns 0 with the dlopen handle and the toolchain, both borrowed, or as toolchain_find().
+ */
+int toolchain_load(enum cubby_tool tool, const struct toolchain_memory *memory, void **ret_handle,
                    const struct toolchain **ret_toolchain, struct cubby_error *error);
 
 /*

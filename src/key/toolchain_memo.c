@@ -9,14 +9,15 @@
 #include "key/digest.h"
 #include "key/library_file.h"
 #include "key/locate.h"
+#include "key/tool.h"
 #include "os/dl.h"
 #include "os/env.h"
 
 #define LINKER_CACHE "/etc/ld.so.cache"
 
-enum { TAG_PATH = 1, TAG_LINKER_CACHE = 2, TAG_VARIABLE = 3 };
+enum { TAG_PATH = 1, TAG_LINKER_CACHE = 2, TAG_VARIABLE = 3, TAG_TOOL = 4 };
 
-/* Where only the dynamic linker can tell, its cache file decides what it finds: NVRTC where no
+/* Where only the dynamic linker can tell, its cache file decides what it finds: a library where no
  * folder was named, and builtins that do not lie beside NVRTC. */
 static void add_linker_cache(struct digest *digest) {
     struct stat status = {0};
@@ -31,9 +32,10 @@ static void add_linker_cache(struct digest *digest) {
     digest_field(digest, TAG_LINKER_CACHE, &status.st_size, sizeof(status.st_size));
 }
 
-bool toolchain_memo_place(struct cubby_key *ret_place) {
+bool toolchain_memo_place(enum cubby_tool tool, struct cubby_key *ret_place) {
     static const char *const VARIABLES[] = {"LD_LIBRARY_PATH", "VIRTUAL_ENV", "HOME"};
-    char *loaded = dl_loaded_path(LIBRARY_NVRTC.prefix);
+    const struct library *library = tool_get(tool)->library;
+    char *loaded = dl_loaded_path(library->prefix);
     struct location location = {NULL};
     struct digest digest;
 
@@ -41,9 +43,10 @@ bool toolchain_memo_place(struct cubby_key *ret_place) {
         free(loaded);
         return false;
     }
-    if (locate_library(&LIBRARY_NVRTC, false, &location, NULL, NULL) != 0)
+    if (locate_library(library, false, &location, NULL, NULL) != 0)
         return false;
-    digest_init(&digest, "cubby tools v1");
+    digest_init(&digest, "cubby tools v2");
+    digest_field(&digest, TAG_TOOL, library->prefix, strlen(library->prefix));
     if (location.path)
         digest_field(&digest, TAG_PATH, location.path, strlen(location.path));
     add_linker_cache(&digest);
@@ -64,40 +67,47 @@ static char *copy_string(const json_t *object, const char *name) {
 }
 
 /*
- * True if the builtins that would be loaded now are those of the memo, unchanged: those beside
- * NVRTC, or, where there are none, what the dynamic linker found, which the memo's place covers.
+ * True if the companion that would be used now is that of the memo, unchanged: the one beside the
+ * library, or, where there is none, what the dynamic linker found, which the memo's place covers.
  */
-static bool builtins_unchanged(const json_t *memo, const struct toolchain *toolchain) {
-    const json_t *stamp = json_object_get(memo, "builtins");
-    char *name = toolchain_builtins_name(toolchain->major, toolchain->minor);
-    char *beside = name ? toolchain_builtins_beside(toolchain->nvrtc_path, name) : NULL;
-    bool same = !beside || strcmp(beside, toolchain->builtins_path) == 0;
+static bool companion_unchanged(const json_t *memo, const struct toolchain *toolchain) {
+    const struct tool *tool = tool_get(toolchain->tool);
+    char *beside = NULL;
+    bool same;
 
+    if (tool->companion_beside)
+        beside = tool->companion_beside(toolchain->path, toolchain->major, toolchain->minor);
+    if (toolchain->companion_path)
+        same = (!beside || strcmp(beside, toolchain->companion_path) == 0) &&
+               library_file_unchanged(json_object_get(memo, "companion"));
+    else
+        same = !beside && !tool->needs_companion;
     free(beside);
-    free(name);
-    return same && library_file_unchanged(stamp);
+    return same;
 }
 
-static struct toolchain *toolchain_from_memo(const json_t *memo) {
-    const json_t *nvrtc = json_object_get(memo, "nvrtc");
+static struct toolchain *toolchain_from_memo(enum cubby_tool tool, const json_t *memo) {
+    const json_t *library = json_object_get(memo, "library");
     struct toolchain *toolchain = calloc(1, sizeof(*toolchain));
 
     if (!toolchain)
         return NULL;
+    toolchain->tool = tool;
     toolchain->major = (int)json_integer_value(json_object_get(memo, "major"));
     toolchain->minor = (int)json_integer_value(json_object_get(memo, "minor"));
-    toolchain->nvrtc_path = copy_string(nvrtc, "path");
-    toolchain->builtins_path = copy_string(json_object_get(memo, "builtins"), "path");
+    toolchain->path = copy_string(library, "path");
+    toolchain->companion_path = copy_string(json_object_get(memo, "companion"), "path");
     toolchain->include_dir = copy_string(memo, "include_dir");
     toolchain->fingerprint = copy_string(memo, "fingerprint");
-    if (toolchain->nvrtc_path && toolchain->builtins_path && toolchain->fingerprint &&
-        library_file_unchanged(nvrtc) && builtins_unchanged(memo, toolchain))
+    toolchain->libdevice = copy_string(memo, "libdevice");
+    if (toolchain->path && toolchain->fingerprint && library_file_unchanged(library) &&
+        companion_unchanged(memo, toolchain))
         return toolchain;
     toolchain_free(toolchain);
     return NULL;
 }
 
-struct toolchain *toolchain_memo_load(const struct toolchain_memory *memory,
+struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolchain_memory *memory,
                                       const struct cubby_key *place) {
     struct toolchain *toolchain = NULL;
     struct cubby_object *object;
@@ -107,7 +117,7 @@ struct toolchain *toolchain_memo_load(const struct toolchain_memory *memory,
         return NULL;
     memo = json_loadb(cubby_object_data(object), cubby_object_size(object), 0, NULL);
     if (memo)
-        toolchain = toolchain_from_memo(memo);
+        toolchain = toolchain_from_memo(tool, memo);
     json_decref(memo);
     cubby_object_unref(object);
     return toolchain;
@@ -115,16 +125,18 @@ struct toolchain *toolchain_memo_load(const struct toolchain_memory *memory,
 
 void toolchain_memo_store(const struct toolchain_memory *memory, const struct cubby_key *place,
                           const struct toolchain *toolchain) {
-    json_t *nvrtc, *builtins, *memo;
+    json_t *library, *companion, *memo;
     char *text = NULL;
 
-    if (!toolchain->builtins_path)
+    if (!toolchain->companion_path && tool_get(toolchain->tool)->needs_companion)
         return;
-    nvrtc = library_file_stamp(toolchain->nvrtc_path);
-    builtins = library_file_stamp(toolchain->builtins_path);
-    memo = json_pack("{s:o, s:o, s:i, s:i, s:s?, s:s}", "nvrtc", nvrtc, "builtins", builtins,
-                     "major", toolchain->major, "minor", toolchain->minor, "include_dir",
-                     toolchain->include_dir, "fingerprint", toolchain->fingerprint);
+    library = library_file_stamp(toolchain->path);
+    companion =
+        toolchain->companion_path ? library_file_stamp(toolchain->companion_path) : json_null();
+    memo = json_pack("{s:o, s:o, s:i, s:i, s:s?, s:s, s:s?}", "library", library, "companion",
+                     companion, "major", toolchain->major, "minor", toolchain->minor, "include_dir",
+                     toolchain->include_dir, "fingerprint", toolchain->fingerprint, "libdevice",
+                     toolchain->libdevice);
     if (memo)
         text = json_dumps(memo, JSON_COMPACT);
     if (text)
