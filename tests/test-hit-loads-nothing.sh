@@ -33,7 +33,7 @@ export CUBBY_CUDA=/no/such/libcuda.so.1 CUBBY_CACHE=file:linked
 for verb in compile link; do
     "$cubby" $verb --arch sm_90 saxpy.ptx
     strace -f -e trace=open,openat,mmap -o trace "$cubby" $verb --arch sm_90 saxpy.ptx
-    if grep -E 'nvrtc|nvJitLink|nvvm|libcuda' trace; then
+    if grep -E 'libnvrtc|libnvJitLink|libnvvm|libcuda' trace; then
         echo "$verb: a hit opened a linker's library"
         exit 1
     fi

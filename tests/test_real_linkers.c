@@ -16,12 +16,6 @@
 
 static struct cubby_cache *cache;
 
-/* For the leak checker: what the libraries lose when they refuse something is none of ours. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) {
-    return "leak:libnvJitLink.so\nleak:libnvvm.so\nleak:libnvrtc.so\n";
-}
-
 static void setup(void) {
     struct cubby_error error = CUBBY_ERROR_INIT;
 
