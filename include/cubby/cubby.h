@@ -338,7 +338,7 @@ const char *cubby_outcome_name(enum cubby_outcome_kind kind);
 struct cubby_outcome {
     enum cubby_outcome_kind kind;
     bool has_key;         /**< key is set */
-    struct cubby_key key; /**< the program's key */
+    struct cubby_key key; /**< under which the object lies */
     char tier[16];        /**< name of the store that served a hit, else "" */
     char reason[256];     /**< why the object was not stored, else "" */
     uint64_t elapsed_ns;  /**< the whole request, in nanoseconds */
