@@ -238,7 +238,8 @@ void cubby_program_unref(struct cubby_program *program);
 
 /**
  * Why objects of this program are not stored.
- * @return one sentence, borrowed; NULL where they are
+ * @return one sentence, borrowed; NULL where they are, or where only a compile can tell, as the
+ *         program reads header files: see struct cubby_outcome
  */
 const char *cubby_program_uncacheable(const struct cubby_program *program);
 
