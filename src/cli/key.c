@@ -17,7 +17,8 @@ struct key_args {
 };
 
 static const struct argp_option OPTIONS[] = {
-    {"explain", OPTION_EXPLAIN, NULL, 0, "List every field that enters the key", 0},
+    {"explain", OPTION_EXPLAIN, NULL, 0,
+     "List every field that enters the key, and the header files", 0},
     {0},
 };
 
@@ -49,8 +50,14 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 static const struct argp_child CHILDREN[] = {
     {&program_argp, 0, "What to compile and how:", 1}, {&cli_argp, 0, "Common options:", 2}, {0}};
 static const struct argp ARGP = {
-    OPTIONS,  parse, "FILE", "Prints the key under which a program is kept: 64 hexadecimal digits.",
-    CHILDREN, NULL,  NULL};
+    OPTIONS,
+    parse,
+    "FILE",
+    "Prints the key under which a program is kept, with its header files as they are now: 64 "
+    "hexadecimal digits.",
+    CHILDREN,
+    NULL,
+    NULL};
 
 static void print_field(const char *name, const char *value, void *context) {
     json_t *fields = context;

@@ -18,8 +18,7 @@ struct verb {
 
 static const struct verb VERBS[] = {
     {"compile", verb_compile, "compile CUDA C++, PTX or NVVM IR through the cache"},
-    {"link", verb_link,
-     "link LTO-IR, PTX, cubins, fatbins, objects and libraries through the cache"},
+    {"link", verb_link, "link LTO-IR, PTX, cubins, objects and libraries through the cache"},
     {"key", verb_key, "print the key of a program; --explain shows what is in it"},
     {"stats", verb_stats, "print what the stores hold and what happened to them"},
     {"ls", verb_ls, "list the stored objects"},
