@@ -87,8 +87,7 @@ static int print_key(const struct cli *cli, const struct key_args *args, struct 
             json_pack("{s:o, s:s, s:o, s:o*}", "source", text_json(args->file), "key", hex,
                       "reason", reason ? text_json(reason) : json_null(), "fields", fields);
 
-        json_dumpf(object, stdout, JSON_COMPACT);
-        putchar('\n');
+        print_json(object);
         json_decref(object);
     } else if (args->explain) {
         printf("%-16s %s\n", "key", hex);
@@ -110,7 +109,7 @@ int verb_key(struct cli *cli, int argc, char **argv) {
     int status;
 
     argv[0] = (char *)"cubby key";
-    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    parse_arguments(&ARGP, argc, argv, 0, &input);
     cache = open_cache(cli, &opened);
     status = cache ? program_args_finish(&args.program, cache, &args.file, 1) : (int)opened;
     if (status == STATUS_OK) {

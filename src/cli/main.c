@@ -136,7 +136,7 @@ int main(int argc, char **argv) {
             BUFSIZ); /* a line is one write, whole also beside other writers */
     argp_err_exit_status = STATUS_USAGE;
     argp_program_version_hook = print_version;
-    argp_parse(&GLOBAL_ARGP, argc, argv, ARGP_IN_ORDER, NULL, &input);
+    parse_arguments(&GLOBAL_ARGP, argc, argv, ARGP_IN_ORDER, &input);
     cubby_log_set(print_log, CUBBY_LOG_DEBUG, &cli);
     status = input.verb->run(&cli, argc - input.verb_index, argv + input.verb_index);
     if (fflush(stdout) != 0 || ferror(stdout)) {
