@@ -336,8 +336,21 @@ START_TEST(test_absolute_include) {
     snprintf(wanted, sizeof(wanted), "file %s", path);
     reap(source, WHOLE, path);
     expect(wanted);
+    run.options[2] = "--no-source-include";
+    reap(source, WHOLE, path);
+    expect(wanted);
     free(path);
     free(here);
+}
+END_TEST
+
+START_TEST(test_no_implicit_folders) {
+    run.options[0] = NULL;
+    setenv("CPATH", "one", 1);
+    setenv("CUDA_HOME", ".", 1);
+    write_text("one/a.h", "");
+    reap("#include <a.h>\n#if __has_include(<cuda_fp16.h>)\n#endif\n", NO_TRACE, "");
+    expect("");
 }
 END_TEST
 
@@ -455,6 +468,7 @@ int main(void) {
     tcase_add_test(tcase, test_no_source_include);
     tcase_add_test(tcase, test_suffix_of_the_standard_library);
     tcase_add_test(tcase, test_absolute_include);
+    tcase_add_test(tcase, test_no_implicit_folders);
     tcase_add_test(tcase, test_a_folder_in_the_way);
     tcase_add_test(tcase, test_missing_folder);
     tcase_add_test(tcase, test_symbolic_links);

@@ -184,6 +184,30 @@ START_TEST(test_no_refresh_without_a_set) {
 }
 END_TEST
 
+/* They mean what they mean to the compiler: a file below the current folder. */
+START_TEST(test_relative_paths) {
+    struct manifest manifest = MANIFEST_INIT;
+    struct deps deps = DEPS_INIT;
+
+    write_text("a.h", "one");
+    dep_add_file(&deps, "a.h");
+    dep_add(&deps, "b.h", DEP_MISSING);
+    deps_trust(&deps);
+    put_set(&manifest, &deps, 1);
+    ck_assert_int_eq(set_that_holds(&manifest), 1);
+    enter_scratch();
+    ck_assert_int_eq(set_that_holds(&manifest), -1);
+    write_text("a.h", "two");
+    ck_assert_int_eq(set_that_holds(&manifest), -1);
+    write_text("a.h", "one");
+    ck_assert_int_eq(set_that_holds(&manifest), 1);
+    write_text("b.h", "");
+    ck_assert_int_eq(set_that_holds(&manifest), -1);
+    manifest_free(&manifest);
+    deps_free(&deps);
+}
+END_TEST
+
 START_TEST(test_strict) {
     struct manifest manifest = MANIFEST_INIT;
     struct deps deps = DEPS_INIT;
@@ -245,6 +269,7 @@ int main(void) {
     tcase_add_test(tcase, test_young_files_are_read);
     tcase_add_test(tcase, test_touched_file_is_refreshed);
     tcase_add_test(tcase, test_no_refresh_without_a_set);
+    tcase_add_test(tcase, test_relative_paths);
     tcase_add_test(tcase, test_strict);
     tcase_add_test(tcase, test_strict_sets_do_not_share_stamps);
     suite_add_tcase(suite, tcase);
