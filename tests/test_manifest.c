@@ -94,7 +94,6 @@ START_TEST(test_object_key) {
     ck_assert(!same_key(&one, &two));
     set_mtime("a.h", 2000); /* the time counts where it is strict */
     dep_add_file(&again, "a.h");
-    dep_add(&again, "none.h", DEP_MISSING); /* what was not read does not */
     manifest_object_key(&program, &again, false, &two);
     ck_assert(same_key(&one, &two));
     manifest_object_key(&program, &deps, true, &one);
@@ -102,6 +101,24 @@ START_TEST(test_object_key) {
     ck_assert(!same_key(&one, &two));
     deps_free(&deps);
     deps_free(&again);
+}
+END_TEST
+
+/* What __has_include asked for decides what was compiled, though nothing of it was read. */
+START_TEST(test_object_key_holds_what_was_probed) {
+    static const enum dep_kind KINDS[] = {DEP_MISSING, DEP_PRESENT, DEP_UNUSABLE};
+    struct cubby_key program = key_of(1), keys[4];
+
+    for (size_t i = 0; i < 4; i++) {
+        struct deps deps = DEPS_INIT;
+
+        if (i < 3)
+            dep_add(&deps, "a.h", KINDS[i]);
+        manifest_object_key(&program, &deps, false, &keys[i]);
+        for (size_t j = 0; j < i; j++)
+            ck_assert(!same_key(&keys[i], &keys[j]));
+        deps_free(&deps);
+    }
 }
 END_TEST
 
@@ -387,6 +404,7 @@ int main(void) {
                         sizeof(CONTRADICTIONS) / sizeof(*CONTRADICTIONS));
     tcase_add_test(tcase, test_sort_sees_a_file_that_changed);
     tcase_add_test(tcase, test_object_key);
+    tcase_add_test(tcase, test_object_key_holds_what_was_probed);
     tcase_add_test(tcase, test_round_trip);
     tcase_add_test(tcase, test_every_damage_is_harmless);
     tcase_add_test(tcase, test_every_truncation_is_corrupt);

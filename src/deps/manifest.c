@@ -7,7 +7,7 @@
 
 #include "key/digest.h"
 
-enum object_key_tag { TAG_PROGRAM = 1, TAG_PATH, TAG_CONTENT, TAG_STAMP };
+enum object_key_tag { TAG_PROGRAM = 1, TAG_PATH, TAG_CONTENT, TAG_STAMP, TAG_KIND };
 
 void manifest_object_key(const struct cubby_key *program, const struct deps *deps, bool strict,
                          struct cubby_key *ret_key) {
@@ -18,10 +18,12 @@ void manifest_object_key(const struct cubby_key *program, const struct deps *dep
     for (size_t i = 0; i < deps->count; i++) {
         const struct dep *dep = &deps->items[i];
         uint64_t stamp[] = {htole64(dep->stamp.size), htole64((uint64_t)dep->stamp.mtime_ns)};
+        unsigned char kind = (unsigned char)dep->kind;
 
+        digest_field(&digest, TAG_PATH, dep->path, strlen(dep->path));
+        digest_field(&digest, TAG_KIND, &kind, sizeof(kind)); /* __has_include tells them apart */
         if (dep->kind != DEP_FILE)
             continue;
-        digest_field(&digest, TAG_PATH, dep->path, strlen(dep->path));
         digest_field(&digest, TAG_CONTENT, dep->digest.bytes, sizeof(dep->digest.bytes));
         if (strict)
             digest_field(&digest, TAG_STAMP, stamp, sizeof(stamp));

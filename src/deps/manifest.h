@@ -77,7 +77,8 @@ int manifest_match(struct manifest *manifest, bool strict, const struct manifest
 
 void manifest_free(struct manifest *manifest);
 
-/* The key of the object that a program with this key is with these dependencies. */
+/* The key of the object that a program with this key is with these dependencies. All of them count:
+ * what is only there or missing may decide what was compiled as well. */
 void manifest_object_key(const struct cubby_key *program, const struct deps *deps, bool strict,
                          struct cubby_key *ret_key);
 
