@@ -271,6 +271,70 @@ START_TEST(test_absurd_counts_are_corrupt) {
 }
 END_TEST
 
+static void put_number(unsigned char *at, uint32_t value) {
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+/* What a number in the bytes makes of them; it is put back. */
+static int decode_with(unsigned char *bytes, size_t size, size_t offset, uint32_t value) {
+    struct manifest manifest;
+    unsigned char kept[4];
+    int result;
+
+    memcpy(kept, bytes + offset, 4);
+    put_number(bytes + offset, value);
+    result = manifest_decode(bytes, size, &manifest);
+    memcpy(bytes + offset, kept, 4);
+    if (result == 0)
+        manifest_free(&manifest);
+    return result;
+}
+
+/* Of four paths and two files; the last set has one file and two places. */
+START_TEST(test_indices_are_bounded) {
+    struct manifest manifest = MANIFEST_INIT;
+    struct deps first = DEPS_INIT, second = DEPS_INIT;
+    unsigned char *bytes;
+    size_t size, files;
+
+    make_two_sets(&manifest, &first, &second);
+    bytes = encode_exactly(&manifest, &size);
+    files = 20 + (bytes[16] | (size_t)bytes[17] << 8);
+    ck_assert_int_eq(decode_with(bytes, size, size - 4, 4 * DEP_KINDS - 1), 0);
+    ck_assert_int_eq(decode_with(bytes, size, size - 4, 4 * DEP_KINDS), CUBBY_ERR_CORRUPT);
+    ck_assert_int_eq(decode_with(bytes, size, size - 12, 1), 0);
+    ck_assert_int_eq(decode_with(bytes, size, size - 12, 2), CUBBY_ERR_CORRUPT);
+    ck_assert_int_eq(decode_with(bytes, size, files, 3), 0);
+    ck_assert_int_eq(decode_with(bytes, size, files, 4), CUBBY_ERR_CORRUPT);
+    manifest_free(&manifest);
+    deps_free(&first);
+    deps_free(&second);
+    free(bytes);
+}
+END_TEST
+
+/* One set more than there is room for. */
+START_TEST(test_too_many_sets_are_corrupt) {
+    struct manifest manifest = MANIFEST_INIT, back;
+    struct deps none = DEPS_INIT;
+    unsigned char *bytes;
+    size_t size;
+
+    for (unsigned i = 0; i < MANIFEST_MAX_SETS; i++)
+        put_set(&manifest, &none, i);
+    bytes = encode_exactly(&manifest, &size);
+    ck_assert_int_eq(manifest_decode(bytes, size, &back), 0);
+    manifest_free(&back);
+    bytes = realloc(bytes, size + 40);
+    memcpy(bytes + size, bytes + size - 40, 40);
+    put_number(bytes + 12, MANIFEST_MAX_SETS + 1);
+    ck_assert_int_eq(manifest_decode(bytes, size + 40, &back), CUBBY_ERR_CORRUPT);
+    manifest_free(&manifest);
+    free(bytes);
+}
+END_TEST
+
 /* ---- Bounds ------------------------------------------------------------------------------- */
 
 START_TEST(test_bounded_number_of_sets) {
@@ -342,6 +406,7 @@ START_TEST(test_merge) {
     for (unsigned i = 0; i < 4; i++)
         number_deps(&deps[i], i);
     dep_add(&deps[2], "theirs.h", DEP_MISSING);
+    dep_add(&deps[0], "mine.h", DEP_MISSING); /* so that theirs get other indices */
     put_set(&mine, &deps[0], 0);
     put_set(&mine, &deps[1], 1);
     put_set(&theirs, &deps[1], 1);
@@ -354,7 +419,7 @@ START_TEST(test_merge) {
 
         ck_assert(same_key(&mine.sets[i].key, &key));
     }
-    ck_assert_uint_eq(mine.path_count, 2);
+    ck_assert_uint_eq(mine.path_count, 3);
     ck_assert_uint_eq(mine.file_count, 4);
     for (unsigned i = 0; i < 4; i++) {
         char text[16];
@@ -409,6 +474,8 @@ int main(void) {
     tcase_add_test(tcase, test_every_damage_is_harmless);
     tcase_add_test(tcase, test_every_truncation_is_corrupt);
     tcase_add_test(tcase, test_absurd_counts_are_corrupt);
+    tcase_add_test(tcase, test_indices_are_bounded);
+    tcase_add_test(tcase, test_too_many_sets_are_corrupt);
     tcase_add_test(tcase, test_bounded_number_of_sets);
     tcase_add_test(tcase, test_same_key_is_replaced);
     tcase_add_test(tcase, test_merge);
