@@ -65,6 +65,7 @@ bool row_met(const struct row *row);
 /* The parts, each of which adds its rows. */
 void store_rows(struct bench *bench);
 void key_rows(struct bench *bench);
+void header_rows(struct bench *bench);
 void process_rows(struct bench *bench);
 
 #endif

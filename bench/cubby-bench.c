@@ -156,6 +156,7 @@ int main(int argc, char **argv) {
     }
     store_rows(&bench);
     key_rows(&bench);
+    header_rows(&bench);
     process_rows(&bench);
     status = write_report(&bench, &arguments, machine);
     if (bench.row_count == 0) {

@@ -352,8 +352,8 @@ static void store(const struct request *request, struct cubby_object *object) {
     else if (cache_store(request->cache, CUBBY_ENTRY_OBJECT, &outcome->key, object_blob(object),
                          &problem) < 0 ||
              (request->program->reaches_files &&
-              headers_record(request->cache, &request->base, &request->deps, &outcome->key,
-                             &problem) < 0))
+              headers_record(request->cache, request->program, &request->base, &request->deps,
+                             &outcome->key, &problem) < 0))
         outcome_set_reason(outcome, problem.message);
     cubby_error_clear(&problem);
 }

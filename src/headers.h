@@ -22,7 +22,8 @@ int headers_find(struct cubby_cache *cache, const struct cubby_program *program,
 
 /* Notes in the manifest that with these dependencies the object lies under that key. Returns 0 or
  * an error of the store. */
-int headers_record(struct cubby_cache *cache, const struct cubby_key *base, const struct deps *deps,
+int headers_record(struct cubby_cache *cache, const struct cubby_program *program,
+                   const struct cubby_key *base, const struct deps *deps,
                    const struct cubby_key *key, struct cubby_error *error);
 
 #endif

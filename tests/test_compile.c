@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fake_backend.h"
@@ -93,6 +94,34 @@ START_TEST(test_uncacheable) {
         ck_assert(!outcome.has_key);
         ck_assert_uint_eq(toolkit_compiles(), i);
     }
+    cubby_cache_unref(cache);
+}
+END_TEST
+
+/* With a probed header and without it are two objects, and so two keys: else one could be given for
+ * the other where a memory lies in front of a store that other processes write to. */
+START_TEST(test_probed_headers) {
+    static const char SOURCE[] = "#if __has_include(\"x.h\")\n#endif\n";
+    struct cubby_outcome without, with;
+    struct cubby_cache *cache;
+
+    ck_assert_int_eq(chdir(scratch_dir()), 0);
+    cache = open_cache();
+    without = compile(cache, SOURCE, 0);
+    ck_assert_int_eq(without.kind, CUBBY_OUTCOME_COMPILED);
+    ck_assert_str_eq(without.reason, "");
+    write_file("x.h", "", 0);
+    nanosleep(&(struct timespec){0, 50000000}, NULL); /* else it changed while it was compiled */
+    with = compile(cache, SOURCE, 0);
+    ck_assert_int_eq(with.kind, CUBBY_OUTCOME_COMPILED);
+    ck_assert_str_eq(with.reason, "");
+    ck_assert_mem_ne(&with.key, &without.key, sizeof(with.key));
+    ck_assert_int_eq(compile(cache, SOURCE, 0).kind, CUBBY_OUTCOME_HIT);
+    ck_assert_int_eq(unlink("x.h"), 0);
+    with = compile(cache, SOURCE, 0);
+    ck_assert_int_eq(with.kind, CUBBY_OUTCOME_HIT);
+    ck_assert_mem_eq(&with.key, &without.key, sizeof(with.key));
+    ck_assert_uint_eq(toolkit_compiles(), 2);
     cubby_cache_unref(cache);
 }
 END_TEST
@@ -392,6 +421,7 @@ int main(void) {
     tcase_add_test(tcase, test_miss_then_hit);
     tcase_add_test(tcase, test_flags);
     tcase_add_test(tcase, test_uncacheable);
+    tcase_add_test(tcase, test_probed_headers);
     tcase_add_test(tcase, test_options_reach_the_compiler);
     tcase_add_test(tcase, test_targets);
     tcase_add_test(tcase, test_names);

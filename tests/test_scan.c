@@ -42,20 +42,26 @@ START_TEST(test_words_at_every_place) {
         bool uses_name;
         const char *volatile_macro;
         unsigned includes;
+        bool probes;
     } WORDS[] = {
-        {"assert(", true, NULL, 0},
-        {"source_location", true, NULL, 0},
-        {"__FILE__", true, NULL, 0},
-        {"FILE", true, NULL, 0},
-        {"a##b", true, NULL, 0},
-        {"__DATE__", false, "__DATE__", 0},
-        {"__TIME__", false, "__TIME__", 0},
-        {"#include <a>\n", false, NULL, 1},
-        {"%: include <a>\n", false, NULL, 1},
-        {"\n#inc\\\nlude <a>\n", false, NULL, 1},
-        {"\n#inc?\?/ \nlude <a>\n", false, NULL, 1},
-        {"asert class _l source_locatio", false, NULL, 0},
-        {"__TIME_ _DATE__ FIL", false, NULL, 0},
+        {"assert(", true, NULL, 0, false},
+        {"source_location", true, NULL, 0, false},
+        {"__FILE__", true, NULL, 0, false},
+        {"FILE", true, NULL, 0, false},
+        {"a##b", true, NULL, 0, false},
+        {"__DATE__", false, "__DATE__", 0, false},
+        {"__TIME__", false, "__TIME__", 0, false},
+        {"#include <a>\n", false, NULL, 1, false},
+        {"%: include <a>\n", false, NULL, 1, false},
+        {"\n#inc\\\nlude <a>\n", false, NULL, 1, false},
+        {"\n#inc?\?/ \nlude <a>\n", false, NULL, 1, false},
+        {"asert class _l source_locatio", false, NULL, 0, false},
+        {"__TIME_ _DATE__ FIL", false, NULL, 0, false},
+        {"__has_include(", false, NULL, 0, true},
+        {"__has_embed", false, NULL, 0, true},
+        {"as_ _has_ __ha", false, NULL, 0, false},
+        {"%:%:", true, NULL, 0, false},
+        {"?\?=?\?=", true, NULL, 0, false},
     };
 
     for (size_t i = 0; i < sizeof(WORDS) / sizeof(*WORDS); i++) {
@@ -64,6 +70,7 @@ START_TEST(test_words_at_every_place) {
             struct scan_words scan = scan_word(WORDS[i].word, offset, &includes);
 
             ck_assert_msg(scan.uses_name == WORDS[i].uses_name, "%s at %zu", WORDS[i].word, offset);
+            ck_assert_msg(scan.probes == WORDS[i].probes, "%s at %zu", WORDS[i].word, offset);
             if (WORDS[i].volatile_macro)
                 ck_assert_str_eq(scan.volatile_macro, WORDS[i].volatile_macro);
             else

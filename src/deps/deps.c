@@ -41,7 +41,8 @@ void deps_add(struct deps *deps, const struct dep *dep) {
 static void shorten(char *path) {
     struct stat status;
 
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(path + strspn(path, "/"), '/'); slash;
+         slash = strchr(slash + 1, '/')) {
         bool missing;
 
         *slash = '\0';

@@ -24,7 +24,8 @@ enum dep_kind {
 #define DEP_KINDS 4
 
 struct dep {
-    char *path; /* owned; as the compiler would open it, relative ones from the current folder */
+    char *path; /* owned, not empty; as the compiler would open it, relative ones from the current
+                   folder */
     enum dep_kind kind;
     struct file_stamp stamp; /* of a DEP_FILE and a DEP_PRESENT */
     struct cubby_key digest; /* of a DEP_FILE's content */
@@ -35,11 +36,12 @@ struct deps {
     struct dep *items;
     size_t count;
     size_t capacity;
-    bool failed; /* memory ran out; what follows is not added */
+    int64_t settled_ns; /* file_stamp_settled_ns() from before the first of them was looked at */
+    bool failed;        /* memory ran out; what follows is not added */
 };
 
 #define DEPS_INIT                                                                                  \
-    { NULL, 0, 0, false }
+    { NULL, 0, 0, 0, false }
 
 /* What is at a path now: DEP_PRESENT with its stamp, DEP_UNUSABLE or DEP_MISSING. */
 enum dep_kind dep_look(const char *path, struct file_stamp *ret_stamp);

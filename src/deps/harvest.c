@@ -169,6 +169,11 @@ static bool is_in_memory(struct harvest *harvest, const struct scan_reference *r
 
 /* ---- Looking through the texts --------------------------------------------------------- */
 
+/* The compiler refuses an empty name; so where one stands, it is a comment or the like. */
+static bool is_empty(const struct scan_reference *reference) {
+    return reference->spelling && reference->length == 0;
+}
+
 static bool can_tell_macro_include(const struct harvest *harvest) {
     return harvest->trace->is_whole || (harvest->trace->is_there && !harvest->in_source);
 }
@@ -189,7 +194,7 @@ static void on_include(const struct scan_reference *reference, void *context) {
                        "the compiler does not say which file that is; write its name");
         return;
     }
-    if (!all && is_in_memory(harvest, reference))
+    if (is_empty(reference) || (!all && is_in_memory(harvest, reference)))
         return;
     look_at_places(harvest, reference, all, &places);
     /* What was not read is in a branch not taken; without a trace it may have been tried. */
@@ -219,7 +224,7 @@ static void on_probe(const struct scan_reference *reference, void *context) {
         give_up_at(harvest, reference, "which file it asks for cannot be told; write its name");
         return;
     }
-    if (!all && is_in_memory(harvest, reference))
+    if (is_empty(reference) || (!all && is_in_memory(harvest, reference)))
         return;
     if (reference->by_macro)
         add_words(&harvest->argument_words, reference->spelling, reference->length);
@@ -489,6 +494,7 @@ int harvest(const struct cubby_program *program, const struct harvest_trace *tra
         .program = program, .trace = trace, .deps = ret_deps, .reason = ret_reason};
 
     *ret_deps = (struct deps)DEPS_INIT;
+    ret_deps->settled_ns = file_stamp_settled_ns();
     ret_reason[0] = '\0';
     harvest.result = search_open(program, &harvest.search);
     if (harvest.result == 0) {

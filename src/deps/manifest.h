@@ -54,9 +54,17 @@ int manifest_decode(const void *data, size_t size, struct manifest *ret_manifest
 /* Writes the payload; what no set uses any more is left out. Returns 0 or NO_MEMORY. */
 int manifest_encode(const struct manifest *manifest, struct buffer *payload);
 
-/* Puts a set in front; the oldest goes where there are too many, and so does another of the same
- * key. The paths are borrowed. Returns 0 or NO_MEMORY. */
-int manifest_add(struct manifest *manifest, const struct deps *deps, const struct cubby_key *key);
+/*
+ * Puts a set in front; the oldest goes where there are too many, and so does another of the same
+ * key. The paths are borrowed. strict: as for manifest_match(), the same for all of a manifest's
+ * life. Returns 0 or NO_MEMORY.
+ */
+int manifest_add(struct manifest *manifest, const struct deps *deps, bool strict,
+                 const struct cubby_key *key);
+
+/* Puts the other's sets behind, as many as there is room for, unless there is one of that key. The
+ * paths are borrowed. Returns 0, or NO_MEMORY with some sets missing. */
+int manifest_merge(struct manifest *manifest, const struct manifest *other, bool strict);
 
 /*
  * Finds the newest set that holds now. strict: the time stamps of the files count as well as their
@@ -69,7 +77,8 @@ int manifest_match(struct manifest *manifest, bool strict, const struct manifest
 
 void manifest_free(struct manifest *manifest);
 
-/* The key of the object that a program with this key is with these dependencies. */
+/* The key of the object that a program with this key is with these dependencies. All of them count:
+ * what is only there or missing may decide what was compiled as well. */
 void manifest_object_key(const struct cubby_key *program, const struct deps *deps, bool strict,
                          struct cubby_key *ret_key);
 

@@ -195,6 +195,8 @@ static void take_paths(struct reader *reader, struct manifest *manifest, size_t 
         manifest->paths[i] = text;
         text = nul + 1;
     }
+    if (text != end)
+        reader->failed = true;
 }
 
 static void take_file(struct reader *reader, struct manifest *manifest,
@@ -249,7 +251,7 @@ int manifest_decode(const void *data, size_t size, struct manifest *ret_manifest
         take_file(&reader, &manifest, &manifest.files[i]);
     while (fits && !reader.failed && manifest.set_count < sets)
         fits = take_set(&reader, &manifest, &manifest.sets[manifest.set_count++]);
-    if (!fits || reader.failed) {
+    if (!fits || reader.failed || reader.left > 0) {
         manifest_free(&manifest);
         return fits ? CUBBY_ERR_CORRUPT : CUBBY_ERR_NO_MEMORY;
     }

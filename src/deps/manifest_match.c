@@ -55,17 +55,23 @@ static const struct cubby_key *content(struct match *match, uint32_t path) {
     return &sight->digest;
 }
 
+static bool stamp_suits(const struct match *match, const struct sight *sight,
+                        const struct manifest_file *file) {
+    return sight->stamp.size == file->stamp.size &&
+           (!match->strict || sight->stamp.mtime_ns == file->stamp.mtime_ns);
+}
+
 /* A file whose stamps changed and whose content did not is remembered with its new stamps. */
 static bool file_holds(struct match *match, struct manifest_file *file) {
     struct sight *sight = look(match, file->path);
 
-    if (!sight->is_regular || sight->stamp.size != file->stamp.size)
-        return false;
-    if (match->strict && sight->stamp.mtime_ns != file->stamp.mtime_ns)
+    if (!sight->is_regular || !stamp_suits(match, sight, file))
         return false;
     if (file->settled && file_stamp_equal(&sight->stamp, &file->stamp))
         return true;
     if (memcmp(content(match, file->path), &file->digest, sizeof(file->digest)) != 0)
+        return false;
+    if (!stamp_suits(match, sight, file)) /* reading it gave it its stamp anew */
         return false;
     file->settled = file_stamp_before(&sight->stamp, match->settled_ns);
     file->stamp = sight->stamp;

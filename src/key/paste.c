@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "key/scan.h"
+
 /* What must not go unnoticed: words that change with time, and words that read the file system. */
 static const char *const WORDS[PASTE_WORDS] = {"__DATE__", "__TIME__", "__has_include",
                                                "__has_include_next", "__has_embed"};
@@ -12,7 +14,7 @@ bool paste_is_used(const char *text, size_t size) {
     static const char *const OPERATORS[] = {"##", "%:%:", "?\?=?\?="};
 
     for (size_t i = 0; i < sizeof(OPERATORS) / sizeof(*OPERATORS); i++) {
-        if (memmem(text, size, OPERATORS[i], strlen(OPERATORS[i])))
+        if (scan_find_rare(text, text + size, OPERATORS[i]))
             return true;
     }
     return false;

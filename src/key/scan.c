@@ -9,9 +9,7 @@
 
 /* ---- Finding ------------------------------------------------------------------ */
 
-/* The next place of a word whose first byte is rare in sources, or NULL: the C library's search for
- * one byte is several times as fast as that for a word. */
-static const char *find_rare(const char *at, const char *end, const char *word) {
+const char *scan_find_rare(const char *at, const char *end, const char *word) {
     size_t length = strlen(word);
 
     while ((at = memchr(at, word[0], (size_t)(end - at)))) {
@@ -37,7 +35,7 @@ static bool has_splice(const char *start, const char *end) {
     for (size_t i = 0; i < 2; i++) {
         const char *at = start;
 
-        while ((at = find_rare(at, end, BACKSLASHES[i]))) {
+        while ((at = scan_find_rare(at, end, BACKSLASHES[i]))) {
             at += strlen(BACKSLASHES[i]);
             if (is_splice(at, end))
                 return true;
@@ -192,7 +190,7 @@ void scan_includes(const struct scan_text *text, scan_visit visit, void *context
     for (size_t i = 0; i < sizeof(INTRODUCERS) / sizeof(*INTRODUCERS); i++) {
         const char *at = text->start;
 
-        while ((at = find_rare(at, text->end, INTRODUCERS[i]))) {
+        while ((at = scan_find_rare(at, text->end, INTRODUCERS[i]))) {
             at += strlen(INTRODUCERS[i]);
             scan_directive(at, text->end, visit, context);
         }

@@ -11,6 +11,10 @@
 
 #include "util/names.h"
 
+/* The next place of a word whose first byte is rare in sources, or NULL: the C library's search for
+ * one byte is several times as fast as that for a word. */
+const char *scan_find_rare(const char *at, const char *end, const char *word);
+
 /* A text as the compiler's directives see it: lines that end in a backslash joined. */
 struct scan_text {
     const char *start;
@@ -72,6 +76,7 @@ const char *scan_word_end(const char *at, const char *end);
 struct scan_words {
     bool uses_name; /* __FILE__ and the like: the whole name of the source may enter the object */
     bool pastes;    /* it uses ##: words may be made out of pieces */
+    bool probes;    /* it has "__has_": it may ask whether files are there */
     const char *volatile_macro; /* __DATE__ or __TIME__, static; NULL where neither is used */
 };
 

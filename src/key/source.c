@@ -51,9 +51,22 @@ static void add_include(const struct scan_reference *reference, void *context) {
         source->failed = true;
 }
 
+static void list_probes(struct source *source, const struct scan_text *text) {
+    struct names macros = NAMES_INIT;
+
+    scan_probe_macros(text, &macros);
+    for (size_t i = SCAN_PROBE_MACROS; i < macros.count; i++) /* other texts may use them */
+        add_include(&(struct scan_reference){.kind = SCAN_PROBE,
+                                             .what = macros.items[i],
+                                             .what_length = strlen(macros.items[i])},
+                    source);
+    scan_probes(text, &macros, add_include, source);
+    source->failed = source->failed || macros.failed;
+    names_free(&macros);
+}
+
 /* Looks through the text once for all who will ask. */
 static void look_through(struct source *source) {
-    struct names macros = NAMES_INIT;
     struct scan_text text;
 
     if (scan_open(source->text, source->size, &text) < 0) {
@@ -61,18 +74,11 @@ static void look_through(struct source *source) {
         return;
     }
     scan_includes(&text, add_include, source);
-    scan_probe_macros(&text, &macros);
-    for (size_t i = SCAN_PROBE_MACROS; i < macros.count; i++) /* other texts may use them */
-        add_include(&(struct scan_reference){.kind = SCAN_PROBE,
-                                             .what = macros.items[i],
-                                             .what_length = strlen(macros.items[i])},
-                    source);
-    scan_probes(&text, &macros, add_include, source);
     scan_words(&text, &source->words);
+    if (source->words.probes)
+        list_probes(source, &text);
     if (source->words.pastes)
         pieces_add(&source->pieces, text.start, (size_t)(text.end - text.start));
-    source->failed = source->failed || macros.failed;
-    names_free(&macros);
     scan_close(&text);
 }
 

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             manifest_match(&manifest, false, &set, &refreshed);
         write_again(&manifest);
         deps_add(&deps, &dep);
-        if (manifest_add(&manifest, &deps, &key) == 0)
+        if (manifest_add(&manifest, &deps, false, &key) == 0)
             write_again(&manifest);
         manifest_free(&manifest);
         deps_free(&deps);
