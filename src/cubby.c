@@ -280,9 +280,9 @@ static int learn_headers(struct request *request, const struct trace *trace, int
     return result == CUBBY_ERR_UNSUPPORTED ? 0 : result;
 }
 
-/* NVRTC 12.8 is the first whose trace can be relied on. */
+/* NVRTC 12.6 to 12.9 write a trace as well, but it names no header. */
 static bool can_trace(const struct toolchain *toolchain) {
-    return toolchain->major > 12 || (toolchain->major == 12 && toolchain->minor >= 8);
+    return toolchain->major >= 13;
 }
 
 static int run_compiler(struct request *request, void *tool, struct compiled *compiled) {

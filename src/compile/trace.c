@@ -15,14 +15,14 @@
 #include "os/fd.h"
 #include "util/log.h"
 
-#define SUFFIX ".json" /* NVRTC adds it; 12.8 and 12.9 get lost at any other dot in the path */
+#define SUFFIX ".json" /* NVRTC adds it */
 #define BUILTIN_HEADER "__nv_nvrtc_builtin_header.h"
 #define MAX_TRACE (1024 * 1024 * 1024)
 
 static const char *temporary_folder(void) {
     const char *folder = env_get("TMPDIR");
 
-    return folder && *folder == '/' && !strchr(folder, '.') ? folder : "/tmp";
+    return folder && *folder == '/' ? folder : "/tmp";
 }
 
 /* The link in a folder of its own, which nobody else can write to. */
@@ -96,18 +96,18 @@ static json_t *read_json(int fd) {
 bool trace_headers(const struct trace *trace, struct names *ret_headers, bool *ret_whole) {
     json_t *json = trace->fd >= 0 ? read_json(trace->fd) : NULL;
     json_t *events = json_object_get(json, "traceEvents");
-    bool known = json_array_size(events) > 0;
     json_t *event;
     size_t i;
+    bool known;
 
     json_array_foreach(events, i, event) {
         add_header(event, ret_headers);
     }
-    known = known && !ret_headers->failed;
+    known = ret_headers->count > 0 && !ret_headers->failed;
     *ret_whole = known && names_has(ret_headers, BUILTIN_HEADER);
     json_decref(json);
     if (!known && trace->fd >= 0)
-        log_line(CUBBY_LOG_INFO, "NVRTC's trace of the headers that it read is not readable");
+        log_line(CUBBY_LOG_INFO, "NVRTC's trace does not name the headers that it read");
     return known;
 }
 
