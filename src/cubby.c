@@ -6,6 +6,7 @@
 
 #include "cache/cache.h"
 #include "compile/compile.h"
+#include "compile/nvrtc.h"
 #include "compile/trace.h"
 #include "deps/harvest.h"
 #include "deps/manifest.h"
@@ -287,6 +288,7 @@ static bool can_trace(const struct toolchain *toolchain) {
 
 static int run_compiler(struct request *request, void *tool, struct compiled *compiled) {
     bool learns = request->program->reaches_files && !is_bypassed(request);
+    bool alone = !trace_is_harmless(request->toolchain, request->program);
     struct trace trace = TRACE_INIT;
     int64_t started_ns;
     uint64_t start;
@@ -297,8 +299,10 @@ static int run_compiler(struct request *request, void *tool, struct compiled *co
     started_ns = file_clock_ns();
     start = monotonic_ns();
     result = compile_program(tool, request->toolchain, request->program, &request->base,
-                             trace.option, compiled, request->error);
+                             alone ? NULL : trace.option, compiled, request->error);
     request->outcome->compile_ns = monotonic_ns() - start;
+    if (result == 0 && alone && trace.option)
+        nvrtc_trace(tool, request->toolchain, request->program, &request->base, trace.option);
     if (result == 0 && learns && learn_headers(request, &trace, started_ns) < 0)
         result = error_no_memory(request->error);
     trace_close(&trace);

@@ -232,6 +232,7 @@ struct request {
     const char *options[MAX_OPTIONS];
     size_t option_count;
     const char *name;
+    const char *arch; /* NULL for sm_90 */
     struct cubby_header header;
     char header_text[4096];
     bool has_header;
@@ -277,7 +278,7 @@ static struct cubby_object *compile(struct cubby_cache *cache, const struct requ
     int result;
 
     options.target = CUBBY_TARGET_PTX;
-    options.arch = "sm_90";
+    options.arch = request->arch ? request->arch : "sm_90";
     options.name = request->name;
     options.options = request->options;
     options.option_count = request->option_count;
@@ -498,6 +499,38 @@ START_TEST(test_macro_in_a_header) {
 }
 END_TEST
 
+/* Learning which headers are read leaves the code as it is, also where tracing a compile would
+ * change it: with -G or -Ofc, and for compute_100 and later. */
+START_TEST(test_learning_changes_no_code) {
+    static const char *const ARCHES[] = {"sm_80", "sm_90a", "sm_100", "sm_120"};
+    static const char *const OPTIONS[] = {"-DNONE", "-lineinfo", "-G", "-Ofc=max"};
+    struct request request = {
+        .name = "main.cu",
+        .option_count = 1,
+        .text = "#include \"scale.h\"\n"
+                "extern \"C\" __global__ void k(float *p, int n) {\n"
+                "    for (int i = 0; i < n; i++)\n"
+                "        p[i] = p[i] * p[n - i] + sinf(p[i]) / scale(p[0]);\n}\n"};
+    size_t arches = compiler_tells() ? COUNT(ARCHES) : 1;
+    size_t options = compiler_tells() ? COUNT(OPTIONS) : 3;
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_cache *cache;
+
+    ck_assert_int_eq(chdir(scratch_dir()), 0);
+    write_text("scale.h", "__device__ float scale(float x) { return x * x + 1; }\n");
+    let_the_clock_tick();
+    ck_ok(cubby_cache_open("memory", &cache, &error), &error);
+    for (size_t i = 0; i < arches * options; i++) {
+        request.arch = ARCHES[i % arches];
+        request.options[0] = OPTIONS[i / arches];
+        ck_assert_int_eq(compile_and_compare(cache, &request), CUBBY_OUTCOME_COMPILED);
+        ck_assert_int_eq(compile_and_compare(cache, &request), CUBBY_OUTCOME_HIT);
+    }
+    cubby_cache_unref(cache);
+    ck_assert_int_eq(chdir("/"), 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("headers");
     TCase *tcase = tcase_create("all");
@@ -510,6 +543,7 @@ int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, test_macro_in_a_header);
+    tcase_add_test(tcase, test_learning_changes_no_code);
     tcase_add_loop_test(tcase, test_walk, 0, 2);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);

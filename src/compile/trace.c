@@ -53,6 +53,62 @@ static bool make_link(struct trace *trace) {
     return true;
 }
 
+/* ---- What a trace does to the object ---------------------------------------------------- */
+
+/* The options with which it was seen to do nothing; see docs/keys.md. */
+static bool is_harmless_option(const char *text) {
+    static const char *const HARMLESS[] = {"-D=",
+                                           "-U=",
+                                           "-I=",
+                                           "--gpu-architecture=",
+                                           "--pre-include=",
+                                           "--no-source-include",
+                                           "--std=",
+                                           "--generate-line-info",
+                                           "--dlink-time-opt",
+                                           "--relocatable-device-code=",
+                                           "--use_fast_math",
+                                           "-use_fast_math"};
+
+    for (size_t i = 0; i < sizeof(HARMLESS) / sizeof(*HARMLESS); i++) {
+        size_t length = strlen(HARMLESS[i]);
+
+        if (strncmp(text, HARMLESS[i], length) == 0 &&
+            (HARMLESS[i][length - 1] == '=' || text[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* From compute_100 on NVRTC takes another code generator. */
+static bool is_harmless_arch(const char *arch) {
+    const char *number = strchr(arch, '_');
+
+    return number && atoi(number + 1) >= 75 && atoi(number + 1) < 100;
+}
+
+bool trace_is_harmless(const struct toolchain *toolchain, const struct cubby_program *program) {
+    static const char ARCH[] = "--gpu-architecture=";
+
+    if (toolchain->major != 13 || toolchain->minor > 5 || env_get_raw("NV_NVVM_VERSION"))
+        return false;
+    if (program->arch && !is_harmless_arch(program->arch))
+        return false;
+    for (size_t i = 0; i < program->options.count; i++) {
+        const struct option *option = &program->options.items[i];
+
+        if (option->effect != OPTION_NEUTRAL && option->effect != OPTION_SEED &&
+            !is_harmless_option(option->text))
+            return false;
+        if (strncmp(option->text, ARCH, strlen(ARCH)) == 0 &&
+            !is_harmless_arch(option_value(option)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- The trace itself -------------------------------------------------------------------- */
+
 bool trace_open(struct trace *trace) {
     *trace = (struct trace)TRACE_INIT;
     trace->fd = memfd_create("cubby-trace", MFD_CLOEXEC);
