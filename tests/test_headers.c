@@ -512,7 +512,8 @@ START_TEST(test_learning_changes_no_code) {
                 "    for (int i = 0; i < n; i++)\n"
                 "        p[i] = p[i] * p[n - i] + sinf(p[i]) / scale(p[0]);\n}\n"};
     size_t arches = compiler_tells() ? COUNT(ARCHES) : 1;
-    size_t options = compiler_tells() ? COUNT(OPTIONS) : 3;
+    /* Before 12.9 two compiles with -G in one process differ in themselves. */
+    size_t options = compiler_tells() ? COUNT(OPTIONS) : 2;
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_cache *cache;
 
