@@ -6,6 +6,7 @@
 
 #include "cache/cache.h"
 #include "compile/compile.h"
+#include "compile/nvrtc.h"
 #include "compile/trace.h"
 #include "deps/harvest.h"
 #include "deps/manifest.h"
@@ -280,13 +281,14 @@ static int learn_headers(struct request *request, const struct trace *trace, int
     return result == CUBBY_ERR_UNSUPPORTED ? 0 : result;
 }
 
-/* NVRTC 12.8 is the first whose trace can be relied on. */
+/* NVRTC 12.6 to 12.9 write a trace as well, but it names no header. */
 static bool can_trace(const struct toolchain *toolchain) {
-    return toolchain->major > 12 || (toolchain->major == 12 && toolchain->minor >= 8);
+    return toolchain->major >= 13;
 }
 
 static int run_compiler(struct request *request, void *tool, struct compiled *compiled) {
     bool learns = request->program->reaches_files && !is_bypassed(request);
+    bool alone = !trace_is_harmless(request->toolchain, request->program);
     struct trace trace = TRACE_INIT;
     int64_t started_ns;
     uint64_t start;
@@ -297,8 +299,10 @@ static int run_compiler(struct request *request, void *tool, struct compiled *co
     started_ns = file_clock_ns();
     start = monotonic_ns();
     result = compile_program(tool, request->toolchain, request->program, &request->base,
-                             trace.option, compiled, request->error);
+                             alone ? NULL : trace.option, compiled, request->error);
     request->outcome->compile_ns = monotonic_ns() - start;
+    if (result == 0 && alone && trace.option)
+        nvrtc_trace(tool, request->toolchain, request->program, &request->base, trace.option);
     if (result == 0 && learns && learn_headers(request, &trace, started_ns) < 0)
         result = error_no_memory(request->error);
     trace_close(&trace);

@@ -97,6 +97,10 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
     size_t size;
     FILE *out = open_memstream(&all, &size);
 
+    for (int i = 0; i < count; i++) {
+        if (strcmp(options[i], "--fdevice-syntax-only") == 0)
+            return 0; /* the front end alone: no compile */
+    }
     count_compile();
     if (strstr(program->text, "FAKE_CRASH"))
         _exit(86);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compiles a source through a cache and prints what the manifest then covers, one "KIND PATH" a
- * line, for test-headers-truth.py to hold against what the compiler did.
+ * line, for test-headers-truth.py to hold against what the compiler did. With CACHE "-" there is no
+ * cache, and two looks for the file MARK stand before and behind what the compiler does.
  *
  *     headers_truth CACHE NAME SOURCE [-HNAME=FILE]... [OPTION]...
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cubby/cubby.h>
 
 #define MAX 64
+#define MARK "/headers-truth-mark"
 
 static void print_field(const char *name, const char *value, void *context) {
     (void)context;
@@ -42,17 +45,57 @@ static struct cubby_header read_header(char *argument) {
     return header;
 }
 
+static void leave_mark(void) {
+    struct stat status;
+
+    if (stat(MARK, &status) == 0)
+        exit(2);
+}
+
+/* Compiles between two marks, with the compiler loaded before. */
+static int compile_marked(struct cubby_program *program, struct cubby_error *error) {
+    struct cubby_toolchain toolchain;
+    struct cubby_object *object = NULL;
+    struct cubby_outcome outcome;
+    int result = cubby_toolchain_find(NULL, &toolchain, error);
+
+    if (result < 0)
+        return result;
+    leave_mark();
+    result = cubby_compile(NULL, program, 0, &object, &outcome, error);
+    leave_mark();
+    cubby_object_unref(object);
+    cubby_toolchain_clear(&toolchain);
+    return result;
+}
+
+static int compile_through(const char *spec, struct cubby_program *program,
+                           struct cubby_error *error) {
+    struct cubby_outcome outcome = {0};
+    struct cubby_object *object = NULL;
+    struct cubby_cache *cache = NULL;
+    int result = cubby_cache_open(spec, &cache, error);
+
+    if (result == 0)
+        result = cubby_compile(cache, program, 0, &object, &outcome, error);
+    if (result == 0) {
+        printf("outcome\t%s\nreason\t%s\n", cubby_outcome_name(outcome.kind), outcome.reason);
+        result = cubby_program_explain(cache, program, print_field, NULL, error);
+    }
+    cubby_object_unref(object);
+    cubby_cache_unref(cache);
+    return result;
+}
+
 int main(int argc, char **argv) {
     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
     struct cubby_error error = CUBBY_ERROR_INIT;
-    struct cubby_outcome outcome = {0};
     struct cubby_header headers[MAX];
     const char *strings[MAX];
-    struct cubby_object *object = NULL;
-    struct cubby_program *program;
-    struct cubby_cache *cache;
+    struct cubby_program *program = NULL;
     char *source;
     size_t size;
+    int result;
 
     if (argc < 4 || argc > MAX)
         return 2;
@@ -68,16 +111,12 @@ int main(int argc, char **argv) {
         else
             strings[options.option_count++] = argv[i];
     }
-    if (cubby_cache_open(argv[1], &cache, &error) < 0 ||
-        cubby_program_new(source, size, &options, &program, &error) < 0 ||
-        cubby_compile(cache, program, 0, &object, &outcome, &error) < 0) {
+    result = cubby_program_new(source, size, &options, &program, &error);
+    if (result == 0)
+        result = strcmp(argv[1], "-") == 0 ? compile_marked(program, &error)
+                                           : compile_through(argv[1], program, &error);
+    if (result < 0)
         fprintf(stderr, "%s\n%s\n", error.message, error.log ? error.log : "");
-        return 1;
-    }
-    printf("outcome\t%s\nreason\t%s\n", cubby_outcome_name(outcome.kind), outcome.reason);
-    cubby_program_explain(cache, program, print_field, NULL, &error);
-    cubby_object_unref(object);
     cubby_program_unref(program);
-    cubby_cache_unref(cache);
-    return 0;
+    return result < 0 ? 1 : 0;
 }

@@ -9,7 +9,7 @@ kernels=$top/examples/kernels
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work" || exit 1
-unset CUBBY_CACHE CUBBY_DISABLE CUBBY_NVRTC CUBBY_LOG
+unset CUBBY_CACHE CUBBY_DISABLE CUBBY_LOG
 failures=0 checks=0
 
 "$cubby" --cache memory doctor >doctor.txt 2>&1
@@ -119,12 +119,14 @@ for i in 1 2; do
     status 0 "$cubby" --cache file:n compile --arch sm_90 warn.cu
     true_that says 'warn.cu(1): warning'
 done
-printf '#include <cuda_fp16.h>\n__global__ void k(__half *x) { *x = 1; }\n' >half.cu
-for wanted in compiled hit; do
-    status 0 "$cubby" --json --cache file:n compile --arch sm_90 -std=c++17 half.cu
-    true_that outcomes $wanted 1
-done
-status 1 "$cubby" --cache file:n compile --arch sm_90 --no-toolkit-include half.cu
+if ! grep -q '^headers *not found' doctor.txt; then
+    printf '#include <cuda_fp16.h>\n__global__ void k(__half *x) { *x = 1; }\n' >half.cu
+    for wanted in compiled hit; do
+        status 0 "$cubby" --json --cache file:n compile --arch sm_90 -std=c++17 half.cu
+        true_that outcomes $wanted 1
+    done
+    status 1 "$cubby" --cache file:n compile --arch sm_90 --no-toolkit-include half.cu
+fi
 
 # ---- Headers that cannot be tracked are compiled and not kept, with the reason
 

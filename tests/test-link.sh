@@ -9,7 +9,7 @@ data=$top/tests/data
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-unset CUBBY_DISABLE CUBBY_NVRTC CUBBY_NVJITLINK CUBBY_NVVM CUBBY_LOG
+unset CUBBY_DISABLE CUBBY_NVJITLINK CUBBY_NVVM CUBBY_LOG
 export CUBBY_CACHE="file:$work/cache" CUBBY_CUDA=/no/such/libcuda.so.1
 failures=0 checks=0
 

@@ -233,6 +233,34 @@ START_TEST(test_wheels) {
 }
 END_TEST
 
+/* The library below a root, with the toolkit's headers there. */
+static void expect_headers(const char *library, const char *headers) {
+    char *root = realpath(scratch_dir(), NULL), *path = path_in(root, library), *command, *found;
+    char *wanted = path_in(root, headers);
+
+    ck_assert_int_gt(asprintf(&command,
+                              "cd %s && mkdir -p %s %s && rmdir %s && touch %s %s/cuda_fp16.h",
+                              root, library, headers, library, library, headers),
+                     0);
+    ck_assert_int_eq(system(command), 0);
+    found = locate_include_dir(path);
+    ck_assert_ptr_nonnull(found);
+    ck_assert_str_eq(found, wanted);
+    free(found);
+    free(wanted);
+    free(command);
+    free(path);
+    free(root);
+}
+
+START_TEST(test_headers_of_the_toolkit) {
+    expect_headers("cuda/lib64/libnvrtc.so.13", "cuda/include");
+    expect_headers("cuda/targets/x86_64-linux/lib/libnvrtc.so.13", "cuda/include");
+    expect_headers("nvidia/cu13/lib/libnvrtc.so.13", "nvidia/cu13/include");
+    expect_headers("nvidia/cuda_nvrtc/lib/libnvrtc.so.12", "nvidia/cuda_runtime/include");
+}
+END_TEST
+
 START_TEST(test_named_file_is_missing) {
     struct finding finding;
 
@@ -345,6 +373,7 @@ int main(void) {
     tcase_add_test(tcase, test_young_files_are_not_remembered);
     tcase_add_test(tcase, test_order_of_places);
     tcase_add_test(tcase, test_wheels);
+    tcase_add_test(tcase, test_headers_of_the_toolkit);
     tcase_add_test(tcase, test_named_file_is_missing);
     tcase_add_test(tcase, test_wrong_library);
     tcase_add_test(tcase, test_builtins_cut_short);

@@ -209,16 +209,21 @@ int find_arch(const char **arch, char text[16], const char *const *options, size
     return STATUS_OK;
 }
 
-/* The toolkit's headers come last: CUDA 13 keeps those of CCCL in a folder of their own. */
+/* The toolkit's headers come last: CUDA 13, and the wheels of CUDA 12, keep those of CCCL in a
+ * folder of their own. */
 static void add_toolkit_include(struct program_args *args, const char *dir) {
-    char *cccl;
+    static const char *const CCCL[] = {"cccl", "../../cuda_cccl/include"};
 
     add_option(args, "-I", dir);
-    if (asprintf(&cccl, "%s/cccl", dir) < 0)
-        out_of_memory();
-    if (access(cccl, F_OK) == 0)
-        add_option(args, "-I", cccl);
-    free(cccl);
+    for (size_t i = 0; i < sizeof(CCCL) / sizeof(*CCCL); i++) {
+        char *cccl;
+
+        if (asprintf(&cccl, "%s/%s", dir, CCCL[i]) < 0)
+            out_of_memory();
+        if (access(cccl, F_OK) == 0)
+            add_option(args, "-I", cccl);
+        free(cccl);
+    }
 }
 
 static int add_toolkit(struct program_args *args, struct cubby_cache *cache) {

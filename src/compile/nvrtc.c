@@ -10,7 +10,7 @@
 #include "os/dl.h"
 #include "util/error.h"
 
-#define EXTRA_OPTIONS 7
+#define EXTRA_OPTIONS 8
 
 /* One compile under way. */
 struct job {
@@ -97,6 +97,11 @@ static int list_options(const struct job *job, const struct cubby_key *key, cons
     for (size_t i = 0; i < program->string_count; i++)
         list->items[list->count++] = program->strings[i];
     return 0;
+}
+
+/* The front end alone. Behind the user's options here: it matters to nobody what they then say. */
+static void stop_behind_front_end(struct option_list *list) {
+    list->items[list->count++] = "--fdevice-syntax-only";
 }
 
 /* ---- Log -------------------------------------------------------------------------- */
@@ -249,6 +254,27 @@ static int run(struct job *job, const struct cubby_key *key, const char *trace,
     code = job->api.nvrtcCompileProgram(job->handle, options.count, options.items);
     free(options.items);
     return code == NVRTC_OK ? 0 : fail_compile(job, code, error);
+}
+
+int nvrtc_trace(void *nvrtc, const struct toolchain *toolchain, const struct cubby_program *program,
+                const struct cubby_key *key, const char *trace) {
+    struct job job = {.toolchain = toolchain, .program = program};
+    struct option_list options = {0};
+    int result = bind_api(nvrtc, toolchain, &job.api, NULL);
+
+    if (result == 0)
+        result = create(&job, NULL);
+    if (result == 0)
+        result = list_options(&job, key, trace, &options);
+    if (result == 0) {
+        stop_behind_front_end(&options);
+        if (job.api.nvrtcCompileProgram(job.handle, options.count, options.items) != NVRTC_OK)
+            result = CUBBY_ERR_COMPILE;
+    }
+    free(options.items);
+    if (job.handle)
+        job.api.nvrtcDestroyProgram(&job.handle);
+    return result;
 }
 
 int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,

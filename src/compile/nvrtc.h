@@ -20,4 +20,11 @@ int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
                   const struct cubby_program *program, const struct cubby_key *key,
                   const char *trace, struct compiled *ret_compiled, struct cubby_error *error);
 
+/*
+ * Runs the compiler's front end alone over a program that compiles, for the sake of its trace.
+ * Returns 0, or an error where there is none.
+ */
+int nvrtc_trace(void *nvrtc, const struct toolchain *toolchain, const struct cubby_program *program,
+                const struct cubby_key *key, const char *trace);
+
 #endif

@@ -15,14 +15,14 @@
 #include "os/fd.h"
 #include "util/log.h"
 
-#define SUFFIX ".json" /* NVRTC adds it; 12.8 and 12.9 get lost at any other dot in the path */
+#define SUFFIX ".json" /* NVRTC adds it */
 #define BUILTIN_HEADER "__nv_nvrtc_builtin_header.h"
 #define MAX_TRACE (1024 * 1024 * 1024)
 
 static const char *temporary_folder(void) {
     const char *folder = env_get("TMPDIR");
 
-    return folder && *folder == '/' && !strchr(folder, '.') ? folder : "/tmp";
+    return folder && *folder == '/' ? folder : "/tmp";
 }
 
 /* The link in a folder of its own, which nobody else can write to. */
@@ -52,6 +52,62 @@ static bool make_link(struct trace *trace) {
     close(fd);
     return true;
 }
+
+/* ---- What a trace does to the object ---------------------------------------------------- */
+
+/* The options with which it was seen to do nothing; see docs/keys.md. */
+static bool is_harmless_option(const char *text) {
+    static const char *const HARMLESS[] = {"-D=",
+                                           "-U=",
+                                           "-I=",
+                                           "--gpu-architecture=",
+                                           "--pre-include=",
+                                           "--no-source-include",
+                                           "--std=",
+                                           "--generate-line-info",
+                                           "--dlink-time-opt",
+                                           "--relocatable-device-code=",
+                                           "--use_fast_math",
+                                           "-use_fast_math"};
+
+    for (size_t i = 0; i < sizeof(HARMLESS) / sizeof(*HARMLESS); i++) {
+        size_t length = strlen(HARMLESS[i]);
+
+        if (strncmp(text, HARMLESS[i], length) == 0 &&
+            (HARMLESS[i][length - 1] == '=' || text[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* From compute_100 on NVRTC takes another code generator. */
+static bool is_harmless_arch(const char *arch) {
+    const char *number = strchr(arch, '_');
+
+    return number && atoi(number + 1) >= 75 && atoi(number + 1) < 100;
+}
+
+bool trace_is_harmless(const struct toolchain *toolchain, const struct cubby_program *program) {
+    static const char ARCH[] = "--gpu-architecture=";
+
+    if (toolchain->major != 13 || toolchain->minor > 5 || env_get_raw("NV_NVVM_VERSION"))
+        return false;
+    if (program->arch && !is_harmless_arch(program->arch))
+        return false;
+    for (size_t i = 0; i < program->options.count; i++) {
+        const struct option *option = &program->options.items[i];
+
+        if (option->effect != OPTION_NEUTRAL && option->effect != OPTION_SEED &&
+            !is_harmless_option(option->text))
+            return false;
+        if (strncmp(option->text, ARCH, strlen(ARCH)) == 0 &&
+            !is_harmless_arch(option_value(option)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- The trace itself -------------------------------------------------------------------- */
 
 bool trace_open(struct trace *trace) {
     *trace = (struct trace)TRACE_INIT;
@@ -96,18 +152,18 @@ static json_t *read_json(int fd) {
 bool trace_headers(const struct trace *trace, struct names *ret_headers, bool *ret_whole) {
     json_t *json = trace->fd >= 0 ? read_json(trace->fd) : NULL;
     json_t *events = json_object_get(json, "traceEvents");
-    bool known = json_array_size(events) > 0;
     json_t *event;
     size_t i;
+    bool known;
 
     json_array_foreach(events, i, event) {
         add_header(event, ret_headers);
     }
-    known = known && !ret_headers->failed;
+    known = ret_headers->count > 0 && !ret_headers->failed;
     *ret_whole = known && names_has(ret_headers, BUILTIN_HEADER);
     json_decref(json);
     if (!known && trace->fd >= 0)
-        log_line(CUBBY_LOG_INFO, "NVRTC's trace of the headers that it read is not readable");
+        log_line(CUBBY_LOG_INFO, "NVRTC's trace does not name the headers that it read");
     return known;
 }
 

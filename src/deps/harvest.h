@@ -2,7 +2,7 @@
 /*
  * Finding out what a compile that just ended depended on.
  *
- * NVRTC 12.8 and later can say which headers they processed (the time trace); what lies in front of
+ * NVRTC 13.0 and later can say which headers they processed (the time trace); what lies in front of
  * each in the search order, and what __has_include asked for, follows from the texts of those
  * headers. Where there is no trace, every header that any branch of the texts could include counts
  * as read.

@@ -214,11 +214,13 @@ int locate_library(const struct library *library, bool skip_linker, struct locat
 }
 
 char *locate_include_dir(const char *library_path) {
-    static const char *const RELATIVE[] = {"../include", "../../include", "../../../include"};
+    /* The last is where the wheels of CUDA 11 and 12 have them, each in a folder of its own. */
+    static const char *const RELATIVE[] = {"../include", "../../include", "../../../include",
+                                           "../../cuda_runtime/include"};
     char *resolved = realpath(library_path, NULL);
     char *found = NULL;
 
-    for (size_t i = 0; resolved && !found && i < 3; i++) {
+    for (size_t i = 0; resolved && !found && i < sizeof(RELATIVE) / sizeof(*RELATIVE); i++) {
         char *header = NULL, *dir = NULL;
         char *slash = strrchr(resolved, '/');
 
