@@ -10,6 +10,7 @@
  *     FAKE_LINE_x      the object changes with whatever x is
  *     FAKE_CRASH       the process ends in the middle of the compile
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,12 +58,14 @@ int nvrtcCreateProgram(struct program **ret, const char *source, const char *nam
 
     (void)texts;
     (void)include_names;
+    if (!program)
+        return 1;
+    *ret = program; /* the caller destroys it, also half made */
     program->text = strdup(source);
     program->name = strdup(name);
     if (asprintf(&program->output, "headers %d;", headers) < 0)
-        return 1;
-    *ret = program;
-    return 0;
+        program->output = NULL;
+    return program->text && program->name && program->output ? 0 : 1;
 }
 
 int nvrtcDestroyProgram(struct program **program) {
@@ -95,7 +98,8 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
     const char *error = strstr(program->text, "FAKE_ERROR_");
     char *all = NULL;
     size_t size;
-    FILE *out = open_memstream(&all, &size);
+    FILE *out;
+    bool failed;
 
     for (int i = 0; i < count; i++) {
         if (strcmp(options[i], "--fdevice-syntax-only") == 0)
@@ -104,12 +108,18 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
     count_compile();
     if (strstr(program->text, "FAKE_CRASH"))
         _exit(86);
+    out = open_memstream(&all, &size);
+    if (!out)
+        return 1;
     fputs(program->output, out);
     for (int i = 0; i < count; i++)
         fprintf(out, "%s;", options[i]);
     fputs(program->text, out);
-    if (fclose(out) != 0)
+    failed = ferror(out); /* closing does not tell of an earlier shortage of memory */
+    if (fclose(out) != 0 || failed) {
+        free(all);
         return 1;
+    }
     free(program->output);
     program->output = all;
     if (strstr(program->text, "FAKE_WARNING") &&
@@ -117,6 +127,8 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
         return 1;
     if (strstr(program->text, "FAKE_LONG_LOG")) {
         program->log = calloc(1, 3000001);
+        if (!program->log)
+            return 1;
         memset(program->log, 'l', 3000000);
     }
     if (error) {
@@ -131,7 +143,9 @@ int nvrtcAddNameExpression(struct program *program, const char *name) {
     int i = program->name_count++;
 
     program->names[i] = strdup(name);
-    return asprintf(&program->lowered[i], "_Z_%s", name) < 0 ? 1 : 0;
+    if (asprintf(&program->lowered[i], "_Z_%s", name) < 0)
+        program->lowered[i] = NULL;
+    return program->names[i] && program->lowered[i] ? 0 : 1;
 }
 
 int nvrtcGetLoweredName(struct program *program, const char *name, const char **ret) {

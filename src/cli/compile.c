@@ -96,7 +96,7 @@ static bool is_folder(const char *path) {
     return path && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The output of a source, new; NULL when memory is short. */
+/* The output of a source, new. */
 static char *output_of(const struct compile_args *args, const char *source) {
     const char *slash = strrchr(source, '/');
     const char *base = strcmp(source, "-") == 0 ? "stdin" : slash ? slash + 1 : source;
@@ -104,12 +104,16 @@ static char *output_of(const struct compile_args *args, const char *source) {
     size_t stem = dot && dot != base ? (size_t)(dot - base) : strlen(base);
     bool folder = is_folder(args->output);
     char *output;
+    int length;
 
     if (args->output && !folder)
-        return strdup(args->output);
-    if (asprintf(&output, "%s%s%.*s.%s", folder ? args->output : "", folder ? "/" : "", (int)stem,
-                 base, cubby_target_name(program_target(&args->program, source))) < 0)
-        return NULL;
+        length = asprintf(&output, "%s", args->output);
+    else
+        length =
+            asprintf(&output, "%s%s%.*s.%s", folder ? args->output : "", folder ? "/" : "",
+                     (int)stem, base, cubby_target_name(program_target(&args->program, source)));
+    if (length < 0)
+        out_of_memory();
     return output;
 }
 
@@ -134,8 +138,6 @@ static int check_outputs(const struct compile_args *args) {
         out_of_memory();
     for (size_t i = 0; i < args->file_count; i++) {
         outputs[i] = output_of(args, args->files[i]);
-        if (!outputs[i])
-            out_of_memory();
         if (is_source(outputs[i], args->files[i])) {
             fprintf(stderr,
                     "cubby: %s would be replaced by what is compiled from it: give -o another "
@@ -179,7 +181,7 @@ json_t *compile_file(const struct compile_args *args, struct cubby_cache *cache,
     result = program_from_file(&args->program, source, &program, &error);
     if (result == 0)
         result = cubby_compile(cache, program, args->flags, &object, &outcome, &error);
-    if (result == 0 && output)
+    if (result == 0)
         output_write(output, cubby_object_data(object), cubby_object_size(object), &error);
     report = report_new(source, output, cubby_target_name(program_target(&args->program, source)),
                         args->program.arch, object, &outcome, &error);

@@ -97,17 +97,22 @@ static const struct argp ARGP = {
 
 /* ---- Linking ---------------------------------------------------------------------------- */
 
-/* The output's path, new; NULL when memory is short. */
+/* The output's path, new. */
 static char *output_of(const struct link_args *args) {
     const char *suffix = cubby_target_name(args->target);
     struct stat status;
     char *output;
+    int length;
 
     if (!args->output)
-        return asprintf(&output, "linked.%s", suffix) < 0 ? NULL : output;
-    if (stat(args->output, &status) == 0 && S_ISDIR(status.st_mode))
-        return asprintf(&output, "%s/linked.%s", args->output, suffix) < 0 ? NULL : output;
-    return strdup(args->output);
+        length = asprintf(&output, "linked.%s", suffix);
+    else if (stat(args->output, &status) == 0 && S_ISDIR(status.st_mode))
+        length = asprintf(&output, "%s/linked.%s", args->output, suffix);
+    else
+        length = asprintf(&output, "%s", args->output);
+    if (length < 0)
+        out_of_memory();
+    return output;
 }
 
 static int read_inputs(const struct link_args *args, struct cubby_link_input *inputs,
@@ -179,7 +184,7 @@ static int run_link(const struct cli *cli, const struct link_args *args,
 
     if (result == 0)
         result = cubby_link_run(cache, link, args->flags, &object, &outcome, &error);
-    if (result == 0 && output)
+    if (result == 0)
         output_write(output, cubby_object_data(object), cubby_object_size(object), &error);
     report = report_link(args, output, object, &outcome, &error);
     report_print(cli, report, 1, 1);
