@@ -116,7 +116,7 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
         fprintf(out, "%s;", options[i]);
     fputs(program->text, out);
     failed = ferror(out); /* closing does not tell of an earlier shortage of memory */
-    if (fclose(out) != 0 || failed) {
+    if (fclose(out) != 0 || failed || !all) {
         free(all);
         return 1;
     }
