@@ -12,94 +12,15 @@
 #include "entry/meta.h"
 #include "headers.h"
 #include "key/key.h"
-#include "key/linker.h"
 #include "key/program.h"
-#include "key/tool.h"
 #include "object.h"
 #include "os/time.h"
 #include "outcome.h"
+#include "tooling.h"
 #include "util/error.h"
-#include "util/log.h"
 
 const char *cubby_version(void) {
     return PACKAGE_VERSION;
-}
-
-/* ---- The toolchain, remembered in the cache ---------------------------------------- */
-
-static int memory_load(void *context, const struct cubby_key *key,
-                       struct cubby_object **ret_object) {
-    const char *tier;
-
-    return cache_lookup(context, CUBBY_ENTRY_TOOLCHAIN, key, ret_object, &tier);
-}
-
-static void memory_store(void *context, const struct cubby_key *key, const void *data,
-                         size_t size) {
-    struct cubby_blob *blob;
-
-    if (entry_encode(CUBBY_ENTRY_TOOLCHAIN, key, data, size, NULL, 0, &blob, NULL) == 0) {
-        cache_store(context, CUBBY_ENTRY_TOOLCHAIN, key, blob, NULL);
-        cubby_blob_unref(blob);
-    }
-}
-
-/* The cache as a memory for fingerprints; with no cache there is none. */
-static const struct toolchain_memory *cache_memory(struct cubby_cache *cache,
-                                                   struct toolchain_memory *memory) {
-    *memory = (struct toolchain_memory){memory_load, memory_store, cache};
-    return cache ? memory : NULL;
-}
-
-static int find_toolchain(struct cubby_cache *cache, const struct cubby_program *program,
-                          const struct toolchain **ret_toolchain, struct cubby_error *error) {
-    struct toolchain_memory memory;
-
-    return toolchain_for_program(program, cache_memory(cache, &memory), ret_toolchain, error);
-}
-
-static char *copy_or_null(const char *text) {
-    return text ? strdup(text) : NULL;
-}
-
-int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_toolchain,
-                         struct cubby_error *error) {
-    const struct toolchain *toolchain;
-    struct toolchain_memory memory;
-    int result = toolchain_find(CUBBY_TOOL_NVRTC, cache_memory(cache, &memory), &toolchain, error);
-
-    if (result < 0)
-        return result;
-    *ret_toolchain = (struct cubby_toolchain){
-        .major = toolchain->major,
-        .minor = toolchain->minor,
-        .nvrtc_path = copy_or_null(toolchain->path),
-        .builtins_path = copy_or_null(toolchain->companion_path),
-        .include_dir = copy_or_null(toolchain->include_dir),
-        .fingerprint = copy_or_null(toolchain->fingerprint),
-    };
-    return 0;
-}
-
-int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
-                    struct cubby_tool_info *ret_info, struct cubby_error *error) {
-    const struct toolchain *toolchain;
-    struct toolchain_memory memory;
-    int result;
-
-    if ((unsigned)tool >= TOOL_COUNT)
-        return error_set(error, CUBBY_ERR_INVALID, "tool %d is not known", (int)tool);
-    result = toolchain_find(tool, cache_memory(cache, &memory), &toolchain, error);
-    if (result < 0)
-        return result;
-    *ret_info = (struct cubby_tool_info){
-        .major = toolchain->major,
-        .minor = toolchain->minor,
-        .path = copy_or_null(toolchain->path),
-        .companion_path = copy_or_null(toolchain->companion_path),
-        .fingerprint = copy_or_null(toolchain->fingerprint),
-    };
-    return 0;
 }
 
 /* ---- Keys ------------------------------------------------------------------------------ */
@@ -110,7 +31,7 @@ static int derive_key(struct cubby_cache *cache, struct cubby_program *program, 
                       void *context, const struct toolchain **ret_toolchain,
                       struct cubby_key *ret_key, struct cubby_error *error) {
     struct cubby_key base;
-    int result = find_toolchain(cache, program, ret_toolchain, error);
+    int result = tooling_find(cache, program, ret_toolchain, error);
 
     if (result < 0)
         return result;
@@ -156,7 +77,7 @@ int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *progr
     struct explanation explanation = {visit, context};
     const struct toolchain *toolchain;
     struct cubby_key key;
-    int result = find_toolchain(cache, program, &toolchain, error);
+    int result = tooling_find(cache, program, &toolchain, error);
 
     if (result < 0)
         return result;
@@ -312,8 +233,8 @@ static int compile(struct request *request, struct cubby_object **ret_object) {
     void *tool;
     int result;
 
-    result = toolchain_load(request->toolchain->tool, cache_memory(request->cache, &memory), &tool,
-                            &request->toolchain, request->error);
+    result = toolchain_load(request->toolchain->tool, tooling_memory(request->cache, &memory),
+                            &tool, &request->toolchain, request->error);
     if (result < 0)
         return result;
     key_derive(request->program, request->toolchain, &request->base);
@@ -388,7 +309,7 @@ static void settle(const struct request *request, struct cubby_object *object) {
 
 static int serve(struct request *request, struct cubby_object **ret_object) {
     int result =
-        find_toolchain(request->cache, request->program, &request->toolchain, request->error);
+        tooling_find(request->cache, request->program, &request->toolchain, request->error);
 
     if (result < 0)
         return result;
