@@ -11,6 +11,7 @@
 #include "deps/manifest.h"
 #include "entry/meta.h"
 #include "headers.h"
+#include "key/fields.h"
 #include "key/key.h"
 #include "key/program.h"
 #include "object.h"
@@ -18,6 +19,7 @@
 #include "outcome.h"
 #include "tooling.h"
 #include "util/error.h"
+#include "util/pairs.h"
 
 const char *cubby_version(void) {
     return PACKAGE_VERSION;
@@ -139,11 +141,20 @@ static int look_up(const struct request *request, struct cubby_object **ret_obje
 static void add_name(struct buffer *meta, const char *expression, const char *lowered) {
     struct buffer pair = BUFFER_INIT;
 
-    buffer_add(&pair, expression, strlen(expression) + 1);
-    buffer_add(&pair, lowered, strlen(lowered) + 1);
+    pairs_add(&pair, expression, lowered);
     meta_add(meta, META_NAME, pair.data, pair.size);
     meta->failed = meta->failed || pair.failed;
     buffer_free(&pair);
+}
+
+/* All fields are one item, so that a hit, which asks for others, passes over them in one step. */
+static void add_fields(struct buffer *meta, const struct request *request) {
+    struct buffer fields = BUFFER_INIT;
+
+    fields_collect(request->program, request->toolchain, &fields);
+    meta_add(meta, META_FIELDS, fields.data, fields.size);
+    meta->failed = meta->failed || fields.failed;
+    buffer_free(&fields);
 }
 
 /* The metadata of a compiled program. */
@@ -165,6 +176,7 @@ static void describe(const struct request *request, const struct compiled *compi
         meta_add_text(meta, META_LOG, compiled->log);
     for (size_t i = 0; i < compiled->lowered_count; i++)
         add_name(meta, program->names[i], compiled->lowered[i]);
+    add_fields(meta, request);
 }
 
 static int make_object(const struct request *request, const struct compiled *compiled,

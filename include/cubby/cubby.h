@@ -321,6 +321,17 @@ const char *cubby_object_lowered_name(const struct cubby_object *object, const c
 const char *cubby_object_name(const struct cubby_object *object, size_t index,
                               const char **ret_lowered);
 
+/**
+ * Walks through the fields of the key of the program that was compiled, as cubby_program_explain()
+ * showed them then, without the header files. A value of more than 1023 bytes is its beginning with
+ * its size and digest; of fields beyond 16 KiB there is one last field with their number and
+ * digest.
+ * @param[out] ret_value its value, borrowed; may be NULL
+ * @return name of the field, borrowed from the object; NULL past the last
+ */
+const char *cubby_object_field(const struct cubby_object *object, size_t index,
+                               const char **ret_value);
+
 /* ---- Compiling ------------------------------------------------------------- */
 
 /** How a request was served. */
