@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cubby ls, show, get, rm, clear: the stored objects one by one. */
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/input.h"
@@ -100,14 +98,6 @@ static int find_object(struct cubby_cache *cache, const char *hex, struct cubby_
         cubby_cache_peek(cache, CUBBY_ENTRY_USER, &key, ret_object) == 0)
         return 0;
     return error_set(error, CUBBY_ERR_NOT_FOUND, "no store holds the key %s: see `cubby ls`", hex);
-}
-
-static void format_time(int64_t seconds, char ret_text[32]) {
-    time_t time = (time_t)seconds;
-    struct tm parts;
-
-    if (!gmtime_r(&time, &parts) || strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        snprintf(ret_text, 32, "%" PRId64, seconds);
 }
 
 /* ---- ls ------------------------------------------------------------------------------------ */

@@ -20,4 +20,12 @@
 void fields_collect(const struct cubby_program *program, const struct toolchain *toolchain,
                     struct buffer *fields);
 
+/*
+ * Compares fields as they were with fields as they are. visit may be NULL. What it is shown is in
+ * the order of the fields, borrowed for the call. Returns 0 with the number of differences, or
+ * NO_MEMORY.
+ */
+int fields_compare(const struct pairs *then, const struct pairs *now,
+                   cubby_difference_visitor visit, void *context, size_t *ret_count);
+
 #endif
