@@ -12,95 +12,18 @@
 #include "deps/manifest.h"
 #include "entry/meta.h"
 #include "headers.h"
+#include "key/fields.h"
 #include "key/key.h"
-#include "key/linker.h"
 #include "key/program.h"
-#include "key/tool.h"
 #include "object.h"
 #include "os/time.h"
 #include "outcome.h"
+#include "tooling.h"
 #include "util/error.h"
-#include "util/log.h"
+#include "util/pairs.h"
 
 const char *cubby_version(void) {
     return PACKAGE_VERSION;
-}
-
-/* ---- The toolchain, remembered in the cache ---------------------------------------- */
-
-static int memory_load(void *context, const struct cubby_key *key,
-                       struct cubby_object **ret_object) {
-    const char *tier;
-
-    return cache_lookup(context, CUBBY_ENTRY_TOOLCHAIN, key, ret_object, &tier);
-}
-
-static void memory_store(void *context, const struct cubby_key *key, const void *data,
-                         size_t size) {
-    struct cubby_blob *blob;
-
-    if (entry_encode(CUBBY_ENTRY_TOOLCHAIN, key, data, size, NULL, 0, &blob, NULL) == 0) {
-        cache_store(context, CUBBY_ENTRY_TOOLCHAIN, key, blob, NULL);
-        cubby_blob_unref(blob);
-    }
-}
-
-/* The cache as a memory for fingerprints; with no cache there is none. */
-static const struct toolchain_memory *cache_memory(struct cubby_cache *cache,
-                                                   struct toolchain_memory *memory) {
-    *memory = (struct toolchain_memory){memory_load, memory_store, cache};
-    return cache ? memory : NULL;
-}
-
-static int find_toolchain(struct cubby_cache *cache, const struct cubby_program *program,
-                          const struct toolchain **ret_toolchain, struct cubby_error *error) {
-    struct toolchain_memory memory;
-
-    return toolchain_for_program(program, cache_memory(cache, &memory), ret_toolchain, error);
-}
-
-static char *copy_or_null(const char *text) {
-    return text ? strdup(text) : NULL;
-}
-
-int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_toolchain,
-                         struct cubby_error *error) {
-    const struct toolchain *toolchain;
-    struct toolchain_memory memory;
-    int result = toolchain_find(CUBBY_TOOL_NVRTC, cache_memory(cache, &memory), &toolchain, error);
-
-    if (result < 0)
-        return result;
-    *ret_toolchain = (struct cubby_toolchain){
-        .major = toolchain->major,
-        .minor = toolchain->minor,
-        .nvrtc_path = copy_or_null(toolchain->path),
-        .builtins_path = copy_or_null(toolchain->companion_path),
-        .include_dir = copy_or_null(toolchain->include_dir),
-        .fingerprint = copy_or_null(toolchain->fingerprint),
-    };
-    return 0;
-}
-
-int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
-                    struct cubby_tool_info *ret_info, struct cubby_error *error) {
-    const struct toolchain *toolchain;
-    struct toolchain_memory memory;
-    int result;
-
-    if ((unsigned)tool >= TOOL_COUNT)
-        return error_set(error, CUBBY_ERR_INVALID, "tool %d is not known", (int)tool);
-    result = toolchain_find(tool, cache_memory(cache, &memory), &toolchain, error);
-    if (result < 0)
-        return result;
-    *ret_info = (struct cubby_tool_info){
-        .major = toolchain->major,
-        .minor = toolchain->minor,
-        .path = copy_or_null(toolchain->path),
-        .companion_path = copy_or_null(toolchain->companion_path),
-        .fingerprint = copy_or_null(toolchain->fingerprint),
-    };
-    return 0;
 }
 
 /* ---- Keys ------------------------------------------------------------------------------ */
@@ -111,7 +34,7 @@ static int derive_key(struct cubby_cache *cache, struct cubby_program *program, 
                       void *context, const struct toolchain **ret_toolchain,
                       struct cubby_key *ret_key, struct cubby_error *error) {
     struct cubby_key base;
-    int result = find_toolchain(cache, program, ret_toolchain, error);
+    int result = tooling_find(cache, program, ret_toolchain, error);
 
     if (result < 0)
         return result;
@@ -157,7 +80,7 @@ int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *progr
     struct explanation explanation = {visit, context};
     const struct toolchain *toolchain;
     struct cubby_key key;
-    int result = find_toolchain(cache, program, &toolchain, error);
+    int result = tooling_find(cache, program, &toolchain, error);
 
     if (result < 0)
         return result;
@@ -219,11 +142,20 @@ static int look_up(const struct request *request, struct cubby_object **ret_obje
 static void add_name(struct buffer *meta, const char *expression, const char *lowered) {
     struct buffer pair = BUFFER_INIT;
 
-    buffer_add(&pair, expression, strlen(expression) + 1);
-    buffer_add(&pair, lowered, strlen(lowered) + 1);
+    pairs_add(&pair, expression, lowered);
     meta_add(meta, META_NAME, pair.data, pair.size);
     meta->failed = meta->failed || pair.failed;
     buffer_free(&pair);
+}
+
+/* All fields are one item, so that a hit, which asks for others, passes over them in one step. */
+static void add_fields(struct buffer *meta, const struct request *request) {
+    struct buffer fields = BUFFER_INIT;
+
+    fields_collect(request->program, request->toolchain, &fields);
+    meta_add(meta, META_FIELDS, fields.data, fields.size);
+    meta->failed = meta->failed || fields.failed;
+    buffer_free(&fields);
 }
 
 /* The metadata of a compiled program. */
@@ -245,6 +177,7 @@ static void describe(const struct request *request, const struct compiled *compi
         meta_add_text(meta, META_LOG, compiled->log);
     for (size_t i = 0; i < compiled->lowered_count; i++)
         add_name(meta, program->names[i], compiled->lowered[i]);
+    add_fields(meta, request);
 }
 
 static int make_object(const struct request *request, const struct compiled *compiled,
@@ -316,8 +249,8 @@ static int compile(struct request *request, struct cubby_object **ret_object) {
     void *tool;
     int result;
 
-    result = toolchain_load(request->toolchain->tool, cache_memory(request->cache, &memory), &tool,
-                            &request->toolchain, request->error);
+    result = toolchain_load(request->toolchain->tool, tooling_memory(request->cache, &memory),
+                            &tool, &request->toolchain, request->error);
     if (result < 0)
         return result;
     key_derive(request->program, request->toolchain, &request->base);
@@ -392,7 +325,7 @@ static void settle(const struct request *request, struct cubby_object *object) {
 
 static int serve(struct request *request, struct cubby_object **ret_object) {
     int result =
-        find_toolchain(request->cache, request->program, &request->toolchain, request->error);
+        tooling_find(request->cache, request->program, &request->toolchain, request->error);
 
     if (result < 0)
         return result;

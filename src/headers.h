@@ -20,6 +20,15 @@ int headers_find(struct cubby_cache *cache, const struct cubby_program *program,
                  const struct cubby_key *base, headers_visit visit, void *context,
                  struct cubby_key *ret_key);
 
+/*
+ * Shows what keeps the sets of headers that the cache knows from holding: of the set that is
+ * nearest to the files as they are. base: the key of the program itself. Returns 0 with the key of
+ * the object that was compiled with that set, NOT_FOUND where no manifest is stored, or NO_MEMORY.
+ */
+int headers_compare(struct cubby_cache *cache, const struct cubby_program *program,
+                    const struct cubby_key *base, cubby_difference_visitor visit, void *context,
+                    struct cubby_key *ret_key);
+
 /* Notes in the manifest that with these dependencies the object lies under that key. Returns 0 or
  * an error of the store. */
 int headers_record(struct cubby_cache *cache, const struct cubby_program *program,

@@ -7,6 +7,7 @@
 
 #include "entry/meta.h"
 #include "util/error.h"
+#include "util/pairs.h"
 
 struct cubby_object {
     atomic_uint references;
@@ -119,24 +120,48 @@ void cubby_object_info(const struct cubby_object *object, struct cubby_object_in
     };
 }
 
+/* The index-th pair among the items of that tag, borrowed; NULL past the last. */
+static const char *object_pair(const struct cubby_object *object, enum meta_tag tag, size_t index,
+                               const char **ret_second) {
+    struct meta_reader reader = {object->view.meta, object->view.meta + object->view.meta_size};
+    const char *first, *second;
+    struct meta_item item;
+
+    while (meta_next(&reader, &item)) {
+        struct pairs pairs = {item.data, item.data + item.size};
+
+        while (item.tag == tag && pairs_next(&pairs, &first, &second)) {
+            if (index-- > 0)
+                continue;
+            if (ret_second)
+                *ret_second = second;
+            return first;
+        }
+    }
+    return NULL;
+}
+
 const char *cubby_object_name(const struct cubby_object *object, size_t index,
                               const char **ret_lowered) {
+    return object_pair(object, META_NAME, index, ret_lowered);
+}
+
+const char *cubby_object_field(const struct cubby_object *object, size_t index,
+                               const char **ret_value) {
+    return object_pair(object, META_FIELDS, index, ret_value);
+}
+
+bool object_fields(const struct cubby_object *object, struct pairs *ret_fields) {
     struct meta_reader reader = {object->view.meta, object->view.meta + object->view.meta_size};
     struct meta_item item;
 
     while (meta_next(&reader, &item)) {
-        size_t length;
-
-        if (item.tag != META_NAME || item.size < 2 || item.data[item.size - 1] != '\0')
+        if (item.tag != META_FIELDS)
             continue;
-        length = strlen(item.data) + 1;
-        if (length >= item.size || index-- > 0)
-            continue;
-        if (ret_lowered)
-            *ret_lowered = item.data + length;
-        return item.data;
+        *ret_fields = (struct pairs){item.data, item.data + item.size};
+        return true;
     }
-    return NULL;
+    return false;
 }
 
 const char *cubby_object_lowered_name(const struct cubby_object *object, const char *expression) {

@@ -6,6 +6,7 @@
 #include <cubby/cubby.h>
 
 #include "entry/entry.h"
+#include "util/pairs.h"
 
 /*
  * An object over an entry. The blob is borrowed: the object takes its own reference.
@@ -20,6 +21,9 @@ struct cubby_blob *object_blob(const struct cubby_object *object);
 
 /* What compiling the object cost, in nanoseconds; 0 where unknown. */
 uint64_t object_compile_ns(const struct cubby_object *object);
+
+/* The fields of the key of what was compiled, borrowed; false where they are not kept. */
+bool object_fields(const struct cubby_object *object, struct pairs *ret_fields);
 
 /*
  * Makes the log speak of the program that asked, where the object was compiled from the same text

@@ -31,8 +31,11 @@ allow 'src/compile/*.[ch]' compile/ key/ os/ util/
 allow 'backends/*.[ch]' backends/ os/ util/
 allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
 allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h entry/ os/ util/
-allow 'src/headers.[ch]' headers.h cache/cache.h deps/ entry/ key/ util/
-allow 'src/cubby.c' headers.h object.h outcome.h cache/cache.h compile/ deps/ entry/ key/ os/ util/
+allow 'src/headers.[ch] src/headers_compare.c' headers.h cache/cache.h deps/ entry/ key/ util/
+allow 'src/tooling.[ch]' tooling.h cache/cache.h entry/ key/ util/
+allow 'src/nearest.[ch]' nearest.h object.h cache/cache.h key/ util/
+allow 'src/compare.c' headers.h nearest.h object.h tooling.h cache/cache.h key/ util/
+allow 'src/cubby.c' headers.h object.h outcome.h tooling.h cache/cache.h compile/ deps/ entry/ key/ os/ util/
 allow 'src/link.c' key/ util/
 allow 'src/cli/*.[ch]' cli/ key/locate.h os/ util/
 allow 'examples/c/*.[ch]' own_backend.h

@@ -87,6 +87,9 @@ if "$cubby" --cache memory --json doctor >doctor.json; then
     done
     "$cubby" --cache file:store --json show "$(sed -n '1s/.*"key":"\([0-9a-f]*\)".*/\1/p' out)" >shown
     fields_named show shown
+    "$cubby" --cache file:store --json explain --arch sm_90 -DX k.cu >out
+    grep -q '"differences":\[{' out
+    fields_named explain out
 fi
 
 # ---- Variables

@@ -82,6 +82,7 @@ mkdir folder
 touch a.cu b.cu notes.txt folder/c.cu
 completes 'cubby compile ' a.cu b.cu folder/
 completes 'cubby compile a.cu fol' folder/
+completes 'cubby explain --arch sm_90 ' a.cu b.cu folder/
 completes 'cubby key --explain b' b.cu
 mkdir other
 touch other/a.ptx other/b.ll other/c.bc other/d.ltoir

@@ -321,6 +321,17 @@ const char *cubby_object_lowered_name(const struct cubby_object *object, const c
 const char *cubby_object_name(const struct cubby_object *object, size_t index,
                               const char **ret_lowered);
 
+/**
+ * Walks through the fields of the key of the program that was compiled, as cubby_program_explain()
+ * showed them then, without the header files. A value of more than 1023 bytes is its beginning with
+ * its size and digest; of fields beyond 16 KiB there is one last field with their number and
+ * digest.
+ * @param[out] ret_value its value, borrowed; may be NULL
+ * @return name of the field, borrowed from the object; NULL past the last
+ */
+const char *cubby_object_field(const struct cubby_object *object, size_t index,
+                               const char **ret_value);
+
 /* ---- Compiling ------------------------------------------------------------- */
 
 /** How a request was served. */
@@ -366,6 +377,65 @@ enum cubby_request_flags {
 int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsigned flags,
                   struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
                   struct cubby_error *error);
+
+/* ---- Why a program is not in the cache -------------------------------------- */
+
+/** What became of a program that is looked for. */
+enum cubby_comparison_kind {
+    CUBBY_COMPARISON_HIT = 0,         /**< it is stored */
+    CUBBY_COMPARISON_MISS = 1,        /**< it is not; the differences say why */
+    CUBBY_COMPARISON_UNCACHEABLE = 2, /**< its objects are never stored; see reason */
+};
+
+/** "hit", "miss" or "uncacheable"; a static string, NULL for no kind. */
+const char *cubby_comparison_name(enum cubby_comparison_kind kind);
+
+/** One thing that is not as it was. Strings are borrowed for the length of the call. */
+struct cubby_difference {
+    /**
+     * A name that cubby_program_explain() shows ("option", "source digest", "header file", ...);
+     * "header stamp" for a header whose time stamp alone changed, where that counts; "header list"
+     * or "object" for what is not stored any more.
+     */
+    const char *field;
+    const char *name; /**< which header, input or source it is about; NULL where there is but one */
+    const char *then; /**< value when the nearest object was compiled; NULL where it had none */
+    const char *now;  /**< value now; NULL where there is none. As then: only its place changed */
+    const char *before; /**< of a file that appeared: the header that is found only after it */
+};
+
+/** Receives one difference. */
+typedef void (*cubby_difference_visitor)(const struct cubby_difference *difference, void *context);
+
+/** What a comparison found. */
+struct cubby_comparison {
+    enum cubby_comparison_kind kind;
+    bool has_key;         /**< key is set: not for what is uncacheable */
+    struct cubby_key key; /**< as cubby_program_key() gives it */
+    char tier[16];        /**< name of the store that has it, else "" */
+    char reason[256];     /**< why it is uncacheable, or why there is nothing to compare, else "" */
+    bool has_nearest;     /**< nearest_key is set: there was something to compare with */
+    struct cubby_key nearest_key;
+    /** New reference, to be released by the caller; NULL where it is not stored any more. */
+    struct cubby_object *nearest;
+};
+
+/**
+ * Looks a program up without compiling it, and where it is not stored, says how it differs from the
+ * stored object that is nearest to it.
+ *
+ * Where the cache knows which headers the program was compiled with, these are compared. Else it is
+ * the fields of the key, with an object of the same name, or of the same last part of the name, or
+ * of the same source; among these with the fewest differences, the newest of several. Up to 10 000
+ * objects are looked at, those last that were not used for longest. No hit or miss is counted.
+ *
+ * @param visit is called for each difference of a miss, in the order of the fields; may be NULL
+ * @param[out] ret_comparison filled on success
+ * @return 0, as cubby_program_key(), or an error of a store that cannot be walked through
+ */
+int cubby_program_compare(struct cubby_cache *cache, struct cubby_program *program,
+                          cubby_difference_visitor visit, void *context,
+                          struct cubby_comparison *ret_comparison, struct cubby_error *error);
 
 /* ---- Linking ----------------------------------------------------------------- */
 
@@ -475,7 +545,10 @@ int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_object **ret_object,
                     struct cubby_outcome *ret_outcome, struct cubby_error *error);
 
-/** As cubby_cache_get() for looking at a cache: it counts neither a hit nor a miss. */
+/**
+ * As cubby_cache_get() for looking at a cache: it counts neither a hit nor a miss nor a use, and
+ * puts nothing into faster tiers.
+ */
 int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
                      const struct cubby_key *key, struct cubby_object **ret_object);
 

@@ -33,8 +33,8 @@ extern const struct argp cli_argp;
 /* A verb: its first argument is its name. Returns an exit status. */
 typedef int verb_function(struct cli *cli, int argc, char **argv);
 
-verb_function verb_compile, verb_link, verb_key, verb_stats, verb_ls, verb_show, verb_get, verb_rm,
-    verb_clear, verb_doctor;
+verb_function verb_compile, verb_link, verb_key, verb_explain, verb_stats, verb_ls, verb_show,
+    verb_get, verb_rm, verb_clear, verb_doctor;
 
 /* The input of a verb's parser. */
 struct verb_input {
@@ -69,5 +69,8 @@ struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status);
 
 /* "1.4 MB"; the text is overwritten by the next but three calls. */
 const char *format_bytes(uint64_t bytes);
+
+/* A time (seconds since the epoch) in UTC, such as 2026-01-31T12:00:00Z. */
+void format_time(int64_t seconds, char ret_text[32]);
 
 #endif

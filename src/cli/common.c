@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { OPTION_CACHE = 256, OPTION_JSON };
 
@@ -129,4 +131,12 @@ const char *format_bytes(uint64_t bytes) {
     }
     snprintf(text, sizeof(texts[0]), unit == 0 ? "%.0f %s" : "%.1f %s", amount, UNITS[unit]);
     return text;
+}
+
+void format_time(int64_t seconds, char ret_text[32]) {
+    time_t time = (time_t)seconds;
+    struct tm parts;
+
+    if (!gmtime_r(&time, &parts) || strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        snprintf(ret_text, 32, "%" PRId64, seconds);
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cubby ls, show, get, rm, clear: the stored objects one by one. */
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/input.h"
@@ -102,14 +100,6 @@ static int find_object(struct cubby_cache *cache, const char *hex, struct cubby_
     return error_set(error, CUBBY_ERR_NOT_FOUND, "no store holds the key %s: see `cubby ls`", hex);
 }
 
-static void format_time(int64_t seconds, char ret_text[32]) {
-    time_t time = (time_t)seconds;
-    struct tm parts;
-
-    if (!gmtime_r(&time, &parts) || strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        snprintf(ret_text, 32, "%" PRId64, seconds);
-}
-
 /* ---- ls ------------------------------------------------------------------------------------ */
 
 struct listing {
@@ -165,14 +155,24 @@ int verb_ls(struct cli *cli, int argc, char **argv) {
 
 /* ---- show ----------------------------------------------------------------------------------- */
 
+static json_t *fields_json(const struct cubby_object *object) {
+    json_t *fields = json_array();
+    const char *name, *value;
+
+    for (size_t i = 0; (name = cubby_object_field(object, i, &value)); i++)
+        json_array_append_new(fields,
+                              json_pack("{s:s, s:o}", "name", name, "value", text_json(value)));
+    return fields;
+}
+
 static void show_json(const char *hex, const struct cubby_object *object,
                       const struct cubby_object_info *info, const char *created) {
-    json_t *shown =
-        json_pack("{s:s,s:I,s:s,s:o,s:o,s:s,s:s,s:f,s:o,s:o}", "key", hex, "bytes",
-                  (json_int_t)cubby_object_size(object), "target", info->target, "arch",
-                  text_json(info->arch), "source", text_json(info->source_name), "toolchain",
-                  info->toolchain, "created", created, "compile_ms", (double)info->compile_ns / 1e6,
-                  "names", names_json(object), "log", text_json(cubby_object_log(object)));
+    json_t *shown = json_pack("{s:s,s:I,s:s,s:o,s:o,s:s,s:s,s:f,s:o,s:o,s:o}", "key", hex, "bytes",
+                              (json_int_t)cubby_object_size(object), "target", info->target, "arch",
+                              text_json(info->arch), "source", text_json(info->source_name),
+                              "toolchain", info->toolchain, "created", created, "compile_ms",
+                              (double)info->compile_ns / 1e6, "names", names_json(object), "log",
+                              text_json(cubby_object_log(object)), "fields", fields_json(object));
 
     print_json(shown);
     json_decref(shown);
@@ -180,7 +180,7 @@ static void show_json(const char *hex, const struct cubby_object *object,
 
 static void show_text(const char *hex, const struct cubby_object *object,
                       const struct cubby_object_info *info, const char *created) {
-    const char *expression, *lowered;
+    const char *expression, *lowered, *field, *value;
 
     printf("key         %s\n", hex);
     printf("size        %zu bytes\n", cubby_object_size(object));
@@ -192,6 +192,8 @@ static void show_text(const char *hex, const struct cubby_object *object,
     printf("compile     %.1f ms\n", (double)info->compile_ns / 1e6);
     for (size_t i = 0; (expression = cubby_object_name(object, i, &lowered)); i++)
         printf("name        %s -> %s\n", expression, lowered);
+    for (size_t i = 0; (field = cubby_object_field(object, i, &value)); i++)
+        printf("%s%-16s %s\n", i == 0 ? "fields of the key\n    " : "    ", field, value);
     if (*cubby_object_log(object))
         printf("log\n%s\n", cubby_object_log(object));
 }

@@ -75,6 +75,32 @@ int manifest_merge(struct manifest *manifest, const struct manifest *other, bool
 int manifest_match(struct manifest *manifest, bool strict, const struct manifest_set **ret_set,
                    bool *ret_refreshed);
 
+/* A path of a set that is not as the set wants it. */
+struct manifest_break {
+    const struct manifest_set *set;
+    const char *path;
+    enum dep_kind kind;               /* what the set wants there */
+    const struct manifest_file *then; /* of a DEP_FILE: the file as it was; else NULL */
+    bool exists;                      /* something is there now */
+    bool is_readable;        /* and it is a file that can be read; what follows is then set */
+    struct cubby_key digest; /* of its content */
+    struct file_stamp stamp;
+};
+
+typedef void (*manifest_break_visit)(const struct manifest_break *found, void *context);
+
+/*
+ * Compares the manifest with the files as they are. Returns 0 with the set (borrowed) that the
+ * fewest paths keep from holding, of several the newest, and the number of these paths; NOT_FOUND
+ * where there is no set; or NO_MEMORY.
+ */
+int manifest_nearest(struct manifest *manifest, bool strict, const struct manifest_set **ret_set,
+                     size_t *ret_breaks);
+
+/* Shows the paths that keep a set from holding. Returns 0 or NO_MEMORY. */
+int manifest_show(struct manifest *manifest, bool strict, const struct manifest_set *set,
+                  manifest_break_visit visit, void *context);
+
 void manifest_free(struct manifest *manifest);
 
 /* The key of the object that a program with this key is with these dependencies. All of them count:

@@ -21,6 +21,7 @@ enum meta_tag {
     META_TOOLCHAIN = 6,   /* text */
     META_LOG = 7,         /* text */
     META_NAME = 8,        /* two texts: expression, lowered name; once for each expression */
+    META_FIELDS = 9,      /* pairs of texts: name and value of each field of the program's key */
 };
 
 void meta_add(struct buffer *meta, enum meta_tag tag, const void *data, size_t size);
