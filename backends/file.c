@@ -41,8 +41,8 @@ static void touch(const struct file_backend *file, int fd, const struct stat *st
         futimens(fd, NULL);
 }
 
-static int read_entry(const struct file_backend *file, int fd, struct cubby_blob **ret_blob,
-                      struct cubby_error *error) {
+static int read_entry(const struct file_backend *file, int fd, bool is_use,
+                      struct cubby_blob **ret_blob, struct cubby_error *error) {
     struct cubby_blob *blob;
     struct stat status;
     ssize_t size;
@@ -61,15 +61,15 @@ static int read_entry(const struct file_backend *file, int fd, struct cubby_blob
         return fail(file, "read from", error);
     }
     cubby_blob_truncate(blob, (size_t)size);
-    touch(file, fd, &status);
+    if (is_use)
+        touch(file, fd, &status);
     *ret_blob = blob;
     return 0;
 }
 
-static int file_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
-                    const struct cubby_key *key, struct cubby_blob **ret_blob,
-                    struct cubby_error *error) {
-    struct file_backend *file = file_of(backend);
+static int find_entry(const struct file_backend *file, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, bool is_use, struct cubby_blob **ret_blob,
+                      struct cubby_error *error) {
     char path[FILE_PATH_SIZE];
     int result, fd;
 
@@ -86,9 +86,21 @@ static int file_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
                          file->path);
     if (fd < 0)
         return fail(file, "read from", error);
-    result = read_entry(file, fd, ret_blob, error);
+    result = read_entry(file, fd, is_use, ret_blob, error);
     close(fd);
     return result;
+}
+
+static int file_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                    const struct cubby_key *key, struct cubby_blob **ret_blob,
+                    struct cubby_error *error) {
+    return find_entry(file_of(backend), kind, key, true, ret_blob, error);
+}
+
+static int file_peek(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, struct cubby_blob **ret_blob,
+                     struct cubby_error *error) {
+    return find_entry(file_of(backend), kind, key, false, ret_blob, error);
 }
 
 /* ---- Writing ----------------------------------------------------------------------------- */
@@ -288,6 +300,7 @@ static const struct cubby_backend_ops FILE_OPS = {
     .abi = CUBBY_BACKEND_ABI,
     .name = "file",
     .get = file_get,
+    .peek = file_peek,
     .put = file_put,
     .remove = file_remove,
     .iterate = file_iterate,

@@ -201,6 +201,21 @@ static int memory_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
     return item ? 0 : CUBBY_ERR_NOT_FOUND;
 }
 
+static int memory_peek(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                       const struct cubby_key *key, struct cubby_blob **ret_blob,
+                       struct cubby_error *error) {
+    struct shard *shard = shard_of((struct memory_backend *)backend, key);
+    struct item *item;
+
+    (void)error;
+    pthread_mutex_lock(&shard->lock);
+    item = *find(shard, kind, key);
+    if (item)
+        *ret_blob = cubby_blob_ref(item->blob);
+    pthread_mutex_unlock(&shard->lock);
+    return item ? 0 : CUBBY_ERR_NOT_FOUND;
+}
+
 /* Puts the item in, replacing what is there; the old blob becomes the caller's. */
 static struct cubby_blob *insert(struct memory_backend *memory, struct shard *shard,
                                  struct item *item) {
@@ -381,6 +396,7 @@ static const struct cubby_backend_ops MEMORY_OPS = {
     .flags = CUBBY_BACKEND_IN_PROCESS,
     .name = "memory",
     .get = memory_get,
+    .peek = memory_peek,
     .put = memory_put,
     .remove = memory_remove,
     .iterate = memory_iterate,

@@ -56,7 +56,7 @@ static void remember_use(struct sqlite_backend *sqlite, sqlite3_int64 row, int64
 }
 
 static int read_row(struct sqlite_backend *sqlite, struct connection *connection,
-                    sqlite3_stmt *statement, struct cubby_blob **ret_blob,
+                    sqlite3_stmt *statement, bool is_use, struct cubby_blob **ret_blob,
                     struct cubby_error *error) {
     int code = sqlite3_step(statement);
     struct cubby_blob *blob;
@@ -69,15 +69,16 @@ static int read_row(struct sqlite_backend *sqlite, struct connection *connection
                            (size_t)sqlite3_column_bytes(statement, 0));
     if (!blob)
         return error_no_memory(error);
-    remember_use(sqlite, sqlite3_column_int64(statement, 1), sqlite3_column_int64(statement, 2));
+    if (is_use)
+        remember_use(sqlite, sqlite3_column_int64(statement, 1),
+                     sqlite3_column_int64(statement, 2));
     *ret_blob = blob;
     return 0;
 }
 
-static int sqlite_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
-                      const struct cubby_key *key, struct cubby_blob **ret_blob,
-                      struct cubby_error *error) {
-    struct sqlite_backend *sqlite = sqlite_of(backend);
+static int find_row(struct sqlite_backend *sqlite, enum cubby_entry_kind kind,
+                    const struct cubby_key *key, bool is_use, struct cubby_blob **ret_blob,
+                    struct cubby_error *error) {
     struct connection *connection;
     sqlite3_stmt *statement;
     int result = connection_take(sqlite, &connection, error);
@@ -85,11 +86,23 @@ static int sqlite_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
     if (result < 0)
         return result;
     statement = bind_key(connection, STATEMENT_GET, kind, key);
-    result = read_row(sqlite, connection, statement, ret_blob, error);
+    result = read_row(sqlite, connection, statement, is_use, ret_blob, error);
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
     connection_give(sqlite, connection);
     return result;
+}
+
+static int sqlite_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, struct cubby_blob **ret_blob,
+                      struct cubby_error *error) {
+    return find_row(sqlite_of(backend), kind, key, true, ret_blob, error);
+}
+
+static int sqlite_peek(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                       const struct cubby_key *key, struct cubby_blob **ret_blob,
+                       struct cubby_error *error) {
+    return find_row(sqlite_of(backend), kind, key, false, ret_blob, error);
 }
 
 /* ---- Keeping within the cap ----------------------------------------------------------------- */
@@ -526,6 +539,7 @@ static const struct cubby_backend_ops SQLITE_OPS = {
     .abi = CUBBY_BACKEND_ABI,
     .name = "sqlite",
     .get = sqlite_get,
+    .peek = sqlite_peek,
     .put = sqlite_put,
     .remove = sqlite_remove,
     .iterate = sqlite_iterate,

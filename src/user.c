@@ -40,7 +40,7 @@ int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
     int result = cache_check_kind(kind, NULL);
     const char *tier;
 
-    return result < 0 ? result : cache_lookup(cache, kind, key, ret_object, &tier);
+    return result < 0 ? result : cache_peek(cache, kind, key, ret_object, &tier);
 }
 
 static int encode(const struct cubby_key *key, const void *data, size_t size, uint64_t make_ns,

@@ -67,6 +67,11 @@ static void expect(const struct subject *subject, struct cubby_backend *backend,
     struct cubby_key key = key_of(number);
     struct cubby_blob *blob = NULL;
 
+    if (backend->ops->peek) {
+        ck_ok(backend->ops->peek(backend, kind, &key, &blob, &error), &error);
+        ck_assert(is_value(subject, kind, &key, blob, seed, size));
+        cubby_blob_unref(blob);
+    }
     ck_ok(backend->ops->get(backend, kind, &key, &blob, &error), &error);
     ck_assert(is_value(subject, kind, &key, blob, seed, size));
     cubby_blob_unref(blob);

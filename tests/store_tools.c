@@ -64,6 +64,15 @@ int store_get_code(struct cubby_backend *backend, unsigned number) {
     return result;
 }
 
+void store_peek(struct cubby_backend *backend, unsigned number) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_key key = key_of(number);
+    struct cubby_blob *blob = NULL;
+
+    ck_ok(backend->ops->peek(backend, OBJECT, &key, &blob, &error), &error);
+    cubby_blob_unref(blob);
+}
+
 void store_expect(struct cubby_backend *backend, unsigned number, unsigned seed, size_t size) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_key key = key_of(number);

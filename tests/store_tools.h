@@ -27,6 +27,9 @@ void store_put(struct cubby_backend *backend, unsigned number, unsigned seed, si
 /* What get says of the key of a number. */
 int store_get_code(struct cubby_backend *backend, unsigned number);
 
+/* Looks at the key of a number, which has to hold something. */
+void store_peek(struct cubby_backend *backend, unsigned number);
+
 /* Asserts that the key of a number holds these bytes. */
 void store_expect(struct cubby_backend *backend, unsigned number, unsigned seed, size_t size);
 

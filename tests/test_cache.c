@@ -380,6 +380,31 @@ START_TEST(test_tiers_by_spec) {
 }
 END_TEST
 
+/* Of tiers of which only the last holds the entry. */
+START_TEST(test_a_look_changes_nothing) {
+    struct fake_control controls[2] = {{0}};
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_cache *cache = open_tiers(controls, 2);
+    struct cubby_key key = key_of(1);
+    struct cubby_object *object;
+
+    controls[0].fail_put = CUBBY_ERR_IO;
+    put(cache, 1, "one");
+    controls[0].fail_put = 0;
+    controls[0].puts = 0;
+    ck_assert_int_eq(cubby_cache_peek(cache, CUBBY_ENTRY_USER, &key, &object), 0);
+    ck_assert_mem_eq(cubby_object_data(object), "one", 3);
+    cubby_object_unref(object);
+    ck_assert_uint_eq(controls[0].puts, 0);
+    ck_ok(cubby_cache_flush(cache, &error), &error);
+    ck_assert_uint_eq(controls[1].counted.hits, 0);
+    ck_assert_uint_eq(controls[1].counted.misses, 0);
+    expect(cache, 1, "one"); /* which a use does */
+    ck_assert_uint_eq(controls[0].puts, 1);
+    cubby_cache_unref(cache);
+}
+END_TEST
+
 START_TEST(test_clear_without_the_operation) {
     struct fake_control control = {0};
     struct cubby_cache *cache = open_tiers(&control, 1);
@@ -478,6 +503,7 @@ int main(void) {
     tcase_add_test(tcase, test_unknown_kinds);
     tcase_add_test(tcase, test_unusable_store_is_left_out);
     tcase_add_test(tcase, test_tiers_by_spec);
+    tcase_add_test(tcase, test_a_look_changes_nothing);
     tcase_add_test(tcase, test_clear_without_the_operation);
     tcase_add_test(tcase, test_read_only_seed);
     tcase_add_test(tcase, test_threads);

@@ -152,7 +152,8 @@ static int note_use(const struct cubby_entry_info *info, void *context) {
     return 0;
 }
 
-/* Trimming by age goes by what iterate shows, so a hit must move it. */
+/* Trimming by age goes by what iterate shows, so a hit must move it, and a look
+ * must not. */
 START_TEST(test_a_hit_is_a_use) {
     struct cubby_backend *memory = open_memory(0);
     const struct timespec while_ = {1, 100000000};
@@ -161,6 +162,9 @@ START_TEST(test_a_hit_is_a_use) {
     store_put(memory, 1, 1, 10);
     ck_assert_int_eq(memory->ops->iterate(memory, note_use, &put_at, NULL), 0);
     nanosleep(&while_, NULL);
+    store_peek(memory, 1);
+    ck_assert_int_eq(memory->ops->iterate(memory, note_use, &got_at, NULL), 0);
+    ck_assert_int_eq(got_at, put_at);
     store_expect(memory, 1, 1, 10);
     ck_assert_int_eq(memory->ops->iterate(memory, note_use, &got_at, NULL), 0);
     ck_assert_int_gt(got_at, put_at);

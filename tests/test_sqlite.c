@@ -166,7 +166,7 @@ START_TEST(test_oldest_go_down_to_the_low_water_mark) {
 }
 END_TEST
 
-/* A hit is a use; it is written with the next put. */
+/* A hit is a use, and a look is none; it is written with the next put. */
 START_TEST(test_a_hit_saves_an_entry) {
     char *path = new_path();
     struct cubby_backend *sqlite = open_sqlite(path, CAP);
@@ -174,6 +174,7 @@ START_TEST(test_a_hit_saves_an_entry) {
     put_many(sqlite, 0, CAP / SIZE);
     make_old(path, false);
     store_expect(sqlite, 0, 0, SIZE);
+    store_peek(sqlite, 1);
     put_many(sqlite, 1000, 1);
     store_expect(sqlite, 0, 0, SIZE);
     ck_assert_int_eq(store_get_code(sqlite, 1), CUBBY_ERR_NOT_FOUND);

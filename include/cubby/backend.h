@@ -215,6 +215,14 @@ struct cubby_backend_ops {
 
     /** Required. Releases the backend; no other call is under way or follows. */
     void (*close)(struct cubby_backend *backend);
+
+    /**
+     * May be NULL (then get is called). As get, for someone who only looks at the store: it is no
+     * use of the entry, so nothing is noted of when it was used.
+     */
+    int (*peek)(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                const struct cubby_key *key, struct cubby_blob **ret_blob,
+                struct cubby_error *error);
 };
 
 /** The first member of every backend. */

@@ -474,7 +474,10 @@ int cubby_cache_get(struct cubby_cache *cache, enum cubby_entry_kind kind,
                     const struct cubby_key *key, struct cubby_object **ret_object,
                     struct cubby_outcome *ret_outcome, struct cubby_error *error);
 
-/** As cubby_cache_get() for looking at a cache: it counts neither a hit nor a miss. */
+/**
+ * As cubby_cache_get() for looking at a cache: it counts neither a hit nor a miss nor a use, and
+ * puts nothing into faster tiers.
+ */
 int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
                      const struct cubby_key *key, struct cubby_object **ret_object);
 

@@ -172,8 +172,13 @@ int cache_check_kind(enum cubby_entry_kind kind, struct cubby_error *error) {
 
 /* ---- Entries -------------------------------------------------------------------------- */
 
+/* Asks a tier: for use, or for looking only. */
+typedef int (*tier_get)(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                        const struct cubby_key *key, struct cubby_blob **ret_blob,
+                        struct cubby_error *error);
+
 /* One tier's answer; a damaged entry is removed, so that the next put heals it. */
-static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier,
+static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier, tier_get get,
                     enum cubby_entry_kind kind, const struct cubby_key *key,
                     struct cubby_object **ret_object) {
     bool verify = !(tier->ops->flags & CUBBY_BACKEND_IN_PROCESS);
@@ -182,7 +187,7 @@ static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier,
     int result;
 
     error_begin(&error);
-    result = tier->ops->get(tier, kind, key, &blob, &error);
+    result = get(tier, kind, key, &blob, &error);
     if (result == CUBBY_ERR_NOT_FOUND)
         return result;
     if (result == 0) {
@@ -232,7 +237,7 @@ static int look_in_tiers(struct cubby_cache *cache, enum cubby_entry_kind kind,
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_object *object;
 
-        if (ask_tier(cache, cache->tiers[i], kind, key, &object) != 0)
+        if (ask_tier(cache, cache->tiers[i], cache->tiers[i]->ops->get, kind, key, &object) != 0)
             continue;
         if (accept && !accept(object, context)) {
             cubby_object_unref(object);
@@ -249,6 +254,20 @@ static int look_in_tiers(struct cubby_cache *cache, enum cubby_entry_kind kind,
 int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                  struct cubby_object **ret_object, const char **ret_tier) {
     return look_in_tiers(cache, kind, key, NULL, NULL, ret_object, ret_tier);
+}
+
+int cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+               struct cubby_object **ret_object, const char **ret_tier) {
+    for (size_t i = 0; i < cache->tier_count; i++) {
+        const struct cubby_backend_ops *ops = cache->tiers[i]->ops;
+
+        if (ask_tier(cache, cache->tiers[i], ops->peek ? ops->peek : ops->get, kind, key,
+                     ret_object) == 0) {
+            *ret_tier = ops->name;
+            return 0;
+        }
+    }
+    return CUBBY_ERR_NOT_FOUND;
 }
 
 int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,

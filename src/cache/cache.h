@@ -31,6 +31,11 @@ void cache_count(struct cubby_cache *cache, enum cache_event event, uint64_t amo
 int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                  struct cubby_object **ret_object, const char **ret_tier);
 
+/* As cache_lookup(), for looking at a cache: it is no use of the entry, and nothing is put into the
+ * tiers above. */
+int cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+               struct cubby_object **ret_object, const char **ret_tier);
+
 /* Says whether an entry will do; where not, the next tier is asked. */
 typedef bool (*cache_accept)(struct cubby_object *object, void *context);
 
