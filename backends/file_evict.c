@@ -95,7 +95,8 @@ static bool remove_entry(struct file_backend *file, const struct file_entry *ent
 
 static void remove_oldest(struct file_backend *file, struct census *census,
                           const struct cubby_trim_limits *limits, const struct cubby_key *keep) {
-    qsort(census->entries, census->count, sizeof(*census->entries), compare_use);
+    if (census->count > 0)
+        qsort(census->entries, census->count, sizeof(*census->entries), compare_use);
     for (size_t i = 0; i < census->count; i++) {
         const struct file_entry *entry = &census->entries[i];
         bool too_old = limits->used_before && entry->status.st_mtime < limits->used_before;
