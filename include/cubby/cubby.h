@@ -571,6 +571,60 @@ int cubby_cache_verify(struct cubby_cache *cache, unsigned flags, cubby_finding_
 int cubby_cache_trim(struct cubby_cache *cache, const struct cubby_trim_limits *limits,
                      struct cubby_trimmed *ret_trimmed, struct cubby_error *error);
 
+/** What cubby_cache_export() wrote. */
+struct cubby_export_result {
+    uint64_t entries; /**< entries written */
+    uint64_t bytes;   /**< and their stored bytes */
+    uint64_t damaged; /**< entries that were damaged, and left out */
+};
+
+/**
+ * Writes the entries of all tiers as a tar archive, sorted by key, each once: KIND/KEY with the
+ * stored bytes as they are. Stores that hold the same entries give the same archive. Remembered
+ * toolchains are left out: they say where the compilers of this machine lie. Others may go on using
+ * the stores. Needs memory for one entry at a time and about 40 bytes for each.
+ *
+ * @param fd a file or pipe open for writing, borrowed; where it fails, what was written is of no
+ * use
+ * @param[out] ret_result filled also on failure; may be NULL
+ * @return 0; IO where fd or a store fails; UNSUPPORTED in a build without libarchive
+ */
+int cubby_cache_export(struct cubby_cache *cache, int fd, struct cubby_export_result *ret_result,
+                       struct cubby_error *error);
+
+/** What cubby_cache_import() did. */
+struct cubby_import_result {
+    uint64_t entries; /**< entries that a tier took */
+    uint64_t bytes;   /**< and their stored bytes */
+    uint64_t present; /**< entries that every tier had already, and that were left as they are */
+    uint64_t refused; /**< members of the archive that were passed over */
+};
+
+/** Called for each member that is refused; both strings are borrowed for the time of the call, and
+ * the name may hold any byte. */
+typedef void (*cubby_refusal_visitor)(const char *name, const char *reason, void *context);
+
+/**
+ * Puts the entries of an archive that cubby_cache_export() wrote into the tiers that lack them.
+ * A member is refused unless it is a regular file named KIND/KEY that holds a whole, undamaged
+ * entry of that kind and key of at most 1 GiB, and so is a remembered toolchain. What is good in
+ * the archive is imported whatever stands beside it. Nothing is written but through the stores,
+ * whose caps hold: a store too small keeps the last entries. An entry that a tier has, stays as it
+ * is.
+ *
+ * Whoever wrote the archive decides what will run on the GPU: checksums tell damage, not intent.
+ *
+ * @param fd a file or pipe open for reading, borrowed
+ * @param visit may be NULL
+ * @param[out] ret_result filled also on failure; may be NULL
+ * @return 0 also where members were refused; CORRUPT where the archive is none, is cut short or
+ *         cannot be read on (what came before was imported); IO where fd or a store fails, or every
+ *         tier is read-only; UNSUPPORTED in a build without libarchive
+ */
+int cubby_cache_import(struct cubby_cache *cache, int fd, cubby_refusal_visitor visit,
+                       void *context, struct cubby_import_result *ret_result,
+                       struct cubby_error *error);
+
 /* ---- What was found on this machine ------------------------------------------ */
 
 /** The compiler in use. Strings are owned by the caller through cubby_toolchain_clear(). */
