@@ -605,7 +605,8 @@ struct cubby_import_result {
 typedef void (*cubby_refusal_visitor)(const char *name, const char *reason, void *context);
 
 /**
- * Puts the entries of an archive that cubby_cache_export() wrote into the tiers that lack them.
+ * Puts the entries of an archive that cubby_cache_export() wrote into the tiers that lack them;
+ * into those in memory only where there are no others.
  * A member is refused unless it is a regular file named KIND/KEY that holds a whole, undamaged
  * entry of that kind and key of at most 1 GiB, and so is a remembered toolchain. What is good in
  * the archive is imported whatever stands beside it. Nothing is written but through the stores,

@@ -177,6 +177,15 @@ static bool has_sound(struct cubby_backend *tier, const struct member *member) {
     return sound;
 }
 
+/* Memory takes an entry when it is used; it is asked only where there is nothing else. */
+static bool is_passed_over(const struct cubby_cache *cache, const struct cubby_backend *tier) {
+    for (size_t i = 0; i < cache->tier_count; i++) {
+        if (!(cache->tiers[i]->ops->flags & CUBBY_BACKEND_IN_PROCESS))
+            return tier->ops->flags & CUBBY_BACKEND_IN_PROCESS;
+    }
+    return false;
+}
+
 static int store(struct import *import, const struct member *member, struct cubby_blob *blob,
                  struct cubby_error *error) {
     struct cubby_cache *cache = import->cache;
@@ -187,6 +196,8 @@ static int store(struct import *import, const struct member *member, struct cubb
         struct cubby_error problem = CUBBY_ERROR_INIT;
         int result = 1;
 
+        if (is_passed_over(cache, tier))
+            continue;
         if (has_sound(tier, member))
             present = true;
         else
