@@ -62,6 +62,8 @@ completes 'cubby --cache memory d' doctor
 completes 'cubby --ca' --cache
 completes 'cubby compile --no' --no-cache --no-toolkit-include
 completes 'cubby stats --z' --zero
+completes 'cubby trim --max' --max-size
+completes 'cubby trim --older-than 3'
 completes 'cubby ls --z'
 completes 'cubby compile --target ' cubin ptx ltoir
 completes 'cubby compile --target=p' ptx
@@ -78,6 +80,9 @@ mkdir folder
 touch a.cu b.cu notes.txt folder/c.cu
 completes 'cubby compile ' a.cu b.cu folder/
 completes 'cubby compile a.cu fol' folder/
+touch a.tar
+completes 'cubby import a' a.tar
+rm a.tar
 completes 'cubby key --explain b' b.cu
 completes 'cubby compile -o no' notes.txt
 completes 'cubby compile --output=no' notes.txt

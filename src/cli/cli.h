@@ -33,7 +33,7 @@ extern const struct argp cli_argp;
 typedef int verb_function(struct cli *cli, int argc, char **argv);
 
 verb_function verb_compile, verb_link, verb_key, verb_stats, verb_ls, verb_show, verb_get, verb_rm,
-    verb_clear, verb_doctor;
+    verb_clear, verb_doctor, verb_verify, verb_trim, verb_export, verb_import;
 
 /*
  * Parses a verb's arguments. arguments: what the parser's own input is, and cli for its child.
@@ -55,6 +55,10 @@ struct cubby_cache *open_cache(const struct cli *cli, enum status *ret_status);
 
 /* As open_cache, for verbs that are about the store: one that cannot be opened is a failure. */
 struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status);
+
+/* The text as new text in which every byte that is not printable ASCII is a '?': names of files may
+ * hold what a terminal would obey. NULL when memory is short. */
+char *printable(const char *text);
 
 /* "1.4 MB"; the text is overwritten by the next but three calls. */
 const char *format_bytes(uint64_t bytes);

@@ -92,6 +92,16 @@ struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status) {
     return NULL;
 }
 
+char *printable(const char *text) {
+    char *copy = strdup(text);
+
+    for (char *at = copy; at && *at; at++) {
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+    }
+    return copy;
+}
+
 const char *format_bytes(uint64_t bytes) {
     static const char *const UNITS[] = {"bytes", "KB", "MB", "GB", "TB"};
     static char texts[4][32];
