@@ -585,7 +585,7 @@ struct cubby_export_result {
  * the stores. Needs memory for one entry at a time and about 40 bytes for each.
  *
  * @param fd a file or pipe open for writing, borrowed; where it fails, what was written is of no
- * use
+ *        use. A pipe that no one reads raises SIGPIPE, as for write().
  * @param[out] ret_result filled also on failure; may be NULL
  * @return 0; IO where fd or a store fails; UNSUPPORTED in a build without libarchive
  */

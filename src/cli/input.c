@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,50 +81,52 @@ static int open_in_place(struct output *output, struct cubby_error *error) {
 }
 
 static int open_temporary(struct output *output, mode_t mode, struct cubby_error *error) {
-    int result = 0;
+    char *temporary;
+    int result;
 
-    if (asprintf(&output->temporary, "%s.XXXXXX", output->target) < 0) {
-        output->temporary = NULL;
+    if (asprintf(&temporary, "%s.XXXXXX", output->target) < 0)
         return error_no_memory(error);
-    }
-    output->fd = mkostemp(output->temporary, O_CLOEXEC);
+    output->fd = mkostemp(temporary, O_CLOEXEC);
     if (output->fd < 0) {
         result = fail(error, "write", output->path);
-        free(output->temporary);
-        output->temporary = NULL;
-    } else if (fchmod(output->fd, mode) < 0) {
-        result = fail(error, "write", output->path);
+        free(temporary);
+        return result;
     }
-    return result;
+    output->temporary = temporary;
+    return fchmod(output->fd, mode) < 0 ? fail(error, "write", output->path) : 0;
+}
+
+/* What a name leads to, new: a link stays, and what it points to is replaced. *ret_in_place: it is
+ * no regular file. NULL with errno. */
+static char *find_target(const char *path, mode_t *ret_mode, bool *ret_in_place) {
+    struct stat status;
+
+    *ret_mode = new_file_mode();
+    *ret_in_place = false;
+    if (lstat(path, &status) < 0)
+        return strdup(path);
+    *ret_in_place = stat(path, &status) < 0 || !S_ISREG(status.st_mode);
+    if (*ret_in_place)
+        return strdup(path);
+    *ret_mode = status.st_mode & 0777;
+    return realpath(path, NULL);
 }
 
 int output_open(const char *path, struct output *ret_output, struct cubby_error *error) {
-    struct output output = {.path = path, .fd = STDOUT_FILENO};
-    mode_t mode = new_file_mode();
-    struct stat status;
-    int result = 0;
+    bool in_place;
+    mode_t mode;
+    int result;
 
-    if (strcmp(path, "-") == 0) {
-        *ret_output = output;
+    *ret_output = (struct output){.path = path, .fd = STDOUT_FILENO};
+    if (strcmp(path, "-") == 0)
         return 0;
-    }
-    output.fd = -1;
-    if (lstat(path, &status) < 0) {
-        output.target = strdup(path);
-    } else if (stat(path, &status) < 0 || !S_ISREG(status.st_mode)) {
-        result = open_in_place(&output, error);
-    } else {
-        mode = status.st_mode & 0777;
-        output.target = realpath(path, NULL); /* a link stays, and what it points to is replaced */
-        if (!output.target)
-            result = fail(error, "write", path);
-    }
-    if (result == 0 && output.fd < 0)
-        result = output.target ? open_temporary(&output, mode, error) : error_no_memory(error);
-    if (result == 0)
-        *ret_output = output;
-    else
-        output_discard(&output);
+    ret_output->fd = -1;
+    ret_output->target = find_target(path, &mode, &in_place);
+    if (!ret_output->target)
+        return fail(error, "write", path);
+    result = in_place ? open_in_place(ret_output, error) : open_temporary(ret_output, mode, error);
+    if (result < 0)
+        output_discard(ret_output);
     return result;
 }
 

@@ -141,5 +141,5 @@ int verb_verify(struct cli *cli, int argc, char **argv) {
         result.repaired = result.damaged;
     print_result(cli, &result);
     cubby_error_clear(&error);
-    return result.repaired < result.damaged ? STATUS_STORE : status;
+    return result.repaired < result.damaged ? STATUS_STORE : (int)status;
 }
