@@ -122,7 +122,7 @@ static int file_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
         return 0;
     }
     if (!atomic_exchange(&file->swept, true))
-        file_sweep(file);
+        file_sweep(file, true);
     if (file_entry_write(file, file->kinds[kind], path, blob) < 0)
         return fail(file, "write to", error);
     file_note_stored(file, size, key);
@@ -213,7 +213,7 @@ static int file_clear(struct cubby_backend *backend, struct cubby_error *error) 
 
     if (file->read_only)
         return refuse_read_only(file, error);
-    file_sweep(file);
+    file_sweep(file, true);
     atomic_store(&file->pending_bytes, 0);
     file_walk(file, remove_one, &failed);
     account_change(file->root, forget_total, NULL, NULL);
@@ -222,11 +222,11 @@ static int file_clear(struct cubby_backend *backend, struct cubby_error *error) 
 }
 
 static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,
-                     struct cubby_error *error) {
+                     struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
     struct file_backend *file = file_of(backend);
 
     return file->read_only ? refuse_read_only(file, error)
-                           : file_evict(file, limits, NULL, true, error);
+                           : file_evict(file, limits, NULL, true, ret_trimmed, error);
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------
@@ -311,6 +311,7 @@ static const struct cubby_backend_ops FILE_OPS = {
     .zero = file_zero,
     .flush = file_flush,
     .close = file_close,
+    .inspect = file_inspect,
 };
 
 int file_backend_open(const struct backend_params *params, struct cubby_backend **ret_backend,

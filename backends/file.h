@@ -12,6 +12,7 @@
 #ifndef CUBBY_BACKENDS_FILE_H
 #define CUBBY_BACKENDS_FILE_H
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -71,10 +72,11 @@ int file_entry_unlink(int folder, const char *path);
 
 /* file_evict.c: removes the least recently used entries but keep (may be NULL) until at most
  * max_size bytes stay (0: no bound) and none was last used before used_before (0: no bound).
- * Stores the total that it found. While another process does the same it waits for its turn, or
- * without wait leaves the work to that one. */
+ * Stores the total that it found; ret_trimmed may be NULL. While another process does the same it
+ * waits for its turn, or without wait leaves the work to that one. */
 int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, bool wait, struct cubby_error *error);
+               const struct cubby_key *keep, bool wait, struct cubby_trimmed *ret_trimmed,
+               struct cubby_error *error);
 
 /* file_evict.c: tells the shared total what was stored, and evicts where the cap is passed. */
 void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key);
@@ -82,7 +84,21 @@ void file_note_stored(struct file_backend *file, size_t size, const struct cubby
 /* file_evict.c: after a fork, forgets what the parent will tell. */
 void file_own_pending(struct file_backend *file);
 
-/* file_evict.c: removes temporaries that no one can still be writing. */
-void file_sweep(const struct file_backend *file);
+/* file_evict.c: counts the temporaries that no one can still be writing, and removes them. */
+size_t file_sweep(const struct file_backend *file, bool remove);
+
+/* file_walk.c: the key of an entry by the names of its fan-out folder and file; false where they
+ * are not those of an entry. */
+bool file_entry_key(const char *fan_out, const char *name, struct cubby_key *ret_key);
+
+/* file_walk.c: true for two lower-case hexadecimal digits. */
+bool file_is_fan_out(const char *name);
+
+/* file_walk.c: a folder as a stream with a position of its own; NULL with errno. */
+DIR *file_open_stream(int folder, const char *name);
+
+/* file_inspect.c: see cubby_backend_ops.inspect. */
+int file_inspect(struct cubby_backend *backend, bool repair, cubby_finding_visitor visit,
+                 void *context, struct cubby_error *error);
 
 #endif

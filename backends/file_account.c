@@ -24,13 +24,17 @@ static uint64_t checksum_of(const struct stored *stored) {
     return XXH3_64bits(stored, offsetof(struct stored, checksum));
 }
 
-static void read_stored(int fd, struct account *ret_account) {
+/* An empty one was just made, and is yet to be written. */
+static bool read_stored(int fd, struct account *ret_account) {
     struct stored stored;
+    ssize_t size = pread(fd, &stored, sizeof(stored), 0);
 
     memset(ret_account, 0, sizeof(*ret_account));
-    if (pread(fd, &stored, sizeof(stored), 0) == (ssize_t)sizeof(stored) &&
-        memcmp(stored.magic, MAGIC, sizeof(MAGIC)) == 0 && stored.checksum == checksum_of(&stored))
-        *ret_account = stored.account;
+    if (size != (ssize_t)sizeof(stored) || memcmp(stored.magic, MAGIC, sizeof(MAGIC)) != 0 ||
+        stored.checksum != checksum_of(&stored))
+        return size == 0;
+    *ret_account = stored.account;
+    return true;
 }
 
 /* Closing alone would not do: a child that was forked meanwhile holds the descriptor too, and with
@@ -42,17 +46,19 @@ static void unlock(int fd) {
     errno = saved;
 }
 
-void account_read(int root, struct account *ret_account) {
-    int fd = openat(root, NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+bool account_read(int root, struct account *ret_account) {
+    int fd = openat(root, NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool sound = fd >= 0 || errno == ENOENT;
 
     memset(ret_account, 0, sizeof(*ret_account));
     if (fd < 0)
-        return;
+        return sound;
     if (flock(fd, LOCK_SH) == 0) {
-        read_stored(fd, ret_account);
+        sound = read_stored(fd, ret_account);
         unlock(fd);
     }
     close(fd);
+    return sound;
 }
 
 int account_change(int root, void (*change)(struct account *account, const void *context),

@@ -15,8 +15,9 @@ struct account {
     int64_t walked_at; /* when bytes was last summed up, seconds since the epoch; 0: never */
 };
 
-/* Reads the account; all zero where there is none. */
-void account_read(int root, struct account *ret_account);
+/* Reads the account; all zero where there is none. Returns false where there is one, but damaged.
+ */
+bool account_read(int root, struct account *ret_account);
 
 /* Changes the account under its lock. change gets the present one. Returns 0 or -1 with errno. */
 int account_change(int root, void (*change)(struct account *account, const void *context),

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keeping a file store within its cap. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,26 +26,26 @@
 
 /* ---- Temporaries ------------------------------------------------------------------------ */
 
-void file_sweep(const struct file_backend *file) {
-    int fd = openat(file->tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+size_t file_sweep(const struct file_backend *file, bool remove) {
+    DIR *stream = file_open_stream(file->tmp, ".");
     int64_t now = wall_seconds();
     struct dirent *found;
+    size_t count = 0;
 
-    if (!stream) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    while ((found = readdir(stream))) {
+    while (stream && (found = readdir(stream))) {
         struct stat status;
 
-        if (strcmp(found->d_name, LOCK_NAME) != 0 &&
-            fstatat(dirfd(stream), found->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(status.st_mode) && status.st_mtime + STALE_SECONDS < now)
+        if (strcmp(found->d_name, LOCK_NAME) == 0 ||
+            fstatat(dirfd(stream), found->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(status.st_mode) || status.st_mtime + STALE_SECONDS >= now)
+            continue;
+        count++;
+        if (remove)
             unlinkat(dirfd(stream), found->d_name, 0);
     }
-    closedir(stream);
+    if (stream)
+        closedir(stream);
+    return count;
 }
 
 /* ---- Choosing and removing ---------------------------------------------------------------- */
@@ -55,6 +54,7 @@ struct census {
     struct file_entry *entries;
     size_t count, capacity;
     uint64_t bytes;
+    struct cubby_trimmed trimmed;
 };
 
 static int add_entry(int folder, const char *name, const struct file_entry *entry, void *context) {
@@ -95,7 +95,8 @@ static bool remove_entry(struct file_backend *file, const struct file_entry *ent
 
 static void remove_oldest(struct file_backend *file, struct census *census,
                           const struct cubby_trim_limits *limits, const struct cubby_key *keep) {
-    qsort(census->entries, census->count, sizeof(*census->entries), compare_use);
+    if (census->count > 0)
+        qsort(census->entries, census->count, sizeof(*census->entries), compare_use);
     for (size_t i = 0; i < census->count; i++) {
         const struct file_entry *entry = &census->entries[i];
         bool too_old = limits->used_before && entry->status.st_mtime < limits->used_before;
@@ -106,6 +107,8 @@ static void remove_oldest(struct file_backend *file, struct census *census,
         if ((keep && memcmp(keep, &entry->key, sizeof(*keep)) == 0) || !remove_entry(file, entry))
             continue;
         census->bytes -= (uint64_t)entry->status.st_size;
+        census->trimmed.bytes += (uint64_t)entry->status.st_size;
+        census->trimmed.entries++;
         atomic_fetch_add_explicit(&file->evictions, 1, memory_order_relaxed);
     }
 }
@@ -145,7 +148,8 @@ void file_own_pending(struct file_backend *file) {
 
 /* Its lock held: finds all, removes what is too much, and sets the total right. */
 static int evict_locked(struct file_backend *file, const struct cubby_trim_limits *limits,
-                        const struct cubby_key *keep, struct cubby_error *error) {
+                        const struct cubby_key *keep, struct cubby_trimmed *ret_trimmed,
+                        struct cubby_error *error) {
     struct finding finding = {0};
     struct census census = {0};
     struct account before;
@@ -154,7 +158,7 @@ static int evict_locked(struct file_backend *file, const struct cubby_trim_limit
     account_read(file->root, &before);
     finding.bytes_before = before.bytes;
     atomic_store(&file->pending_bytes, 0); /* the walk finds these */
-    file_sweep(file);
+    file_sweep(file, true);
     if (file_walk(file, add_entry, &census) < 0) {
         result = error_no_memory(error);
     } else {
@@ -162,13 +166,16 @@ static int evict_locked(struct file_backend *file, const struct cubby_trim_limit
         finding.account.bytes = census.bytes;
         finding.account.counters.evictions = atomic_exchange(&file->evictions, 0);
         account_change(file->root, set_total, &finding, NULL);
+        if (ret_trimmed)
+            *ret_trimmed = census.trimmed;
     }
     free(census.entries);
     return result;
 }
 
 int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, bool wait, struct cubby_error *error) {
+               const struct cubby_key *keep, bool wait, struct cubby_trimmed *ret_trimmed,
+               struct cubby_error *error) {
     int lock = openat(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int result;
 
@@ -181,7 +188,7 @@ int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits
         return wait ? error_set_errno(error, errno, "cannot lock the store %s", file->path) : 0;
     }
     file_own_pending(file);
-    result = evict_locked(file, limits, keep, error);
+    result = evict_locked(file, limits, keep, ret_trimmed, error);
     flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
     close(lock);
     return result;
@@ -213,5 +220,5 @@ void file_note_stored(struct file_backend *file, size_t size, const struct cubby
     if (account_change(file->root, add_total, &pending, &account) < 0)
         atomic_fetch_add(&file->pending_bytes, pending); /* for a later put to tell */
     else if (file->max_size > 0 && needs_walk(file, &account))
-        file_evict(file, &limits, key, false, NULL);
+        file_evict(file, &limits, key, false, NULL, NULL);
 }

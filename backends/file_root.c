@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cubby/cubby.h>
+
 #include "backends/file.h"
 #include "os/fd.h"
 #include "os/trust.h"
@@ -15,12 +17,6 @@
 static const char CACHEDIR_TAG[] =
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds compiled GPU programs that Cubby can compile again.\n";
-
-static const char *const KIND_NAMES[CUBBY_ENTRY_KINDS] = {
-    [CUBBY_ENTRY_OBJECT] = "object",       [CUBBY_ENTRY_MANIFEST] = "manifest",
-    [CUBBY_ENTRY_RUNTIME] = "runtime",     [CUBBY_ENTRY_USER] = "user",
-    [CUBBY_ENTRY_TOOLCHAIN] = "toolchain",
-};
 
 /* The root or a folder of it (name not NULL), by its descriptor. */
 static int check_trust(const struct file_backend *file, int folder, const char *name,
@@ -62,12 +58,13 @@ static void write_tag(const struct file_backend *file) {
 
 static int open_folders(struct file_backend *file, struct cubby_error *error) {
     for (size_t kind = 0; kind < CUBBY_ENTRY_KINDS; kind++) {
-        file->kinds[kind] = open_folder(file, KIND_NAMES[kind]);
+        file->kinds[kind] = open_folder(file, cubby_entry_kind_name((enum cubby_entry_kind)kind));
         if (file->kinds[kind] < 0 && !(file->read_only && errno == ENOENT))
             return error_set_errno(error, errno, "cannot use %s/%s as part of a store", file->path,
-                                   KIND_NAMES[kind]);
+                                   cubby_entry_kind_name((enum cubby_entry_kind)kind));
         if (file->kinds[kind] >= 0) {
-            int result = check_trust(file, file->kinds[kind], KIND_NAMES[kind], error);
+            int result = check_trust(file, file->kinds[kind],
+                                     cubby_entry_kind_name((enum cubby_entry_kind)kind), error);
 
             if (result < 0)
                 return result;

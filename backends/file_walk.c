@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of entries, and walking through all of them. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +22,20 @@ static bool is_hex(const char *text, size_t length) {
     return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
 }
 
-/* A folder as a stream of its own, so that the descriptor's position is not shared. */
-static DIR *open_stream(int folder, const char *name) {
+bool file_is_fan_out(const char *name) {
+    return is_hex(name, 2);
+}
+
+bool file_entry_key(const char *fan_out, const char *name, struct cubby_key *ret_key) {
+    char hex[CUBBY_KEY_HEX_SIZE];
+
+    if (!is_hex(fan_out, 2) || !is_hex(name, FILE_NAME_LENGTH))
+        return false;
+    snprintf(hex, sizeof(hex), "%.2s%.62s", fan_out, name);
+    return cubby_key_parse(hex, ret_key, NULL) == 0;
+}
+
+DIR *file_open_stream(int folder, const char *name) {
     int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *stream = fd < 0 ? NULL : fdopendir(fd);
 
@@ -35,17 +46,13 @@ static DIR *open_stream(int folder, const char *name) {
 
 static int visit_folder(DIR *stream, const char *prefix, enum cubby_entry_kind kind,
                         file_visitor visit, void *context) {
-    char hex[CUBBY_KEY_HEX_SIZE];
     struct dirent *found;
     int result = 0;
 
     while (result == 0 && (found = readdir(stream))) {
         struct file_entry entry = {.kind = kind};
 
-        if (!is_hex(found->d_name, FILE_NAME_LENGTH))
-            continue;
-        snprintf(hex, sizeof(hex), "%.2s%.62s", prefix, found->d_name);
-        if (cubby_key_parse(hex, &entry.key, NULL) < 0 ||
+        if (!file_entry_key(prefix, found->d_name, &entry.key) ||
             fstatat(dirfd(stream), found->d_name, &entry.status, AT_SYMLINK_NOFOLLOW) < 0 ||
             !S_ISREG(entry.status.st_mode))
             continue; /* gone meanwhile, or not ours */
@@ -55,14 +62,15 @@ static int visit_folder(DIR *stream, const char *prefix, enum cubby_entry_kind k
 }
 
 static int visit_kind(int folder, enum cubby_entry_kind kind, file_visitor visit, void *context) {
-    DIR *stream = open_stream(folder, ".");
+    DIR *stream = file_open_stream(folder, ".");
     struct dirent *found;
     int result = 0;
 
     if (!stream)
         return 0;
     while (result == 0 && (found = readdir(stream))) {
-        DIR *below = is_hex(found->d_name, 2) ? open_stream(folder, found->d_name) : NULL;
+        DIR *below =
+            file_is_fan_out(found->d_name) ? file_open_stream(folder, found->d_name) : NULL;
 
         if (!below)
             continue;

@@ -148,7 +148,7 @@ static void read_batch(struct connection *connection, const struct cubby_key *ke
 /* Removes rows, oldest first, until the limits hold; within a write. */
 static int remove_oldest(struct sqlite_backend *sqlite, struct connection *connection,
                          const struct cubby_trim_limits *limits, const struct cubby_key *keep,
-                         struct cubby_error *error) {
+                         struct cubby_trimmed *trimmed, struct cubby_error *error) {
     uint64_t total = total_bytes(connection);
     size_t removed;
 
@@ -170,6 +170,8 @@ static int remove_oldest(struct sqlite_backend *sqlite, struct connection *conne
             if (result < 0)
                 return result;
             total -= batch.rows[i].size < total ? batch.rows[i].size : total;
+            trimmed->entries++;
+            trimmed->bytes += batch.rows[i].size;
             atomic_fetch_add(&sqlite->evictions, 1);
             removed++;
         }
@@ -217,12 +219,8 @@ static int insert(struct sqlite_backend *sqlite, struct connection *connection,
     return run(sqlite, connection, statement, error);
 }
 
-/* A write made of one step. */
-typedef int write_step(struct sqlite_backend *sqlite, struct connection *connection,
-                       const void *context, struct cubby_error *error);
-
-static int write_once(struct sqlite_backend *sqlite, write_step *step, const void *context,
-                      struct cubby_error *error) {
+int sqlite_write(struct sqlite_backend *sqlite, sqlite_write_step *step, void *context,
+                 struct cubby_error *error) {
     struct connection *connection;
     int result;
 
@@ -250,9 +248,10 @@ struct subject {
     const struct cubby_blob *blob;
 };
 
-static int put_step(struct sqlite_backend *sqlite, struct connection *connection,
-                    const void *context, struct cubby_error *error) {
+static int put_step(struct sqlite_backend *sqlite, struct connection *connection, void *context,
+                    struct cubby_error *error) {
     struct cubby_trim_limits limits = {.max_size = sqlite->max_size - sqlite->max_size / 10};
+    struct cubby_trimmed trimmed = {0};
     const struct subject *put = context;
     int result;
 
@@ -265,7 +264,7 @@ static int put_step(struct sqlite_backend *sqlite, struct connection *connection
     result = insert(sqlite, connection, put->kind, put->key, put->blob, error);
     if (result < 0 || sqlite->max_size == 0 || total_bytes(connection) <= sqlite->max_size)
         return result;
-    result = remove_oldest(sqlite, connection, &limits, put->key, error);
+    result = remove_oldest(sqlite, connection, &limits, put->key, &trimmed, error);
     if (result == 0)
         shrink(connection);
     return result;
@@ -276,11 +275,11 @@ static int sqlite_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
                       struct cubby_error *error) {
     struct subject put = {kind, key, blob};
 
-    return write_once(sqlite_of(backend), put_step, &put, error);
+    return sqlite_write(sqlite_of(backend), put_step, &put, error);
 }
 
-static int remove_step(struct sqlite_backend *sqlite, struct connection *connection,
-                       const void *context, struct cubby_error *error) {
+static int remove_step(struct sqlite_backend *sqlite, struct connection *connection, void *context,
+                       struct cubby_error *error) {
     const struct subject *subject = context;
     int result = run(sqlite, connection,
                      bind_key(connection, STATEMENT_DELETE, subject->kind, subject->key), error);
@@ -295,11 +294,11 @@ static int sqlite_remove(struct cubby_backend *backend, enum cubby_entry_kind ki
                          const struct cubby_key *key, struct cubby_error *error) {
     struct subject subject = {kind, key, NULL};
 
-    return write_once(sqlite_of(backend), remove_step, &subject, error);
+    return sqlite_write(sqlite_of(backend), remove_step, &subject, error);
 }
 
-static int clear_step(struct sqlite_backend *sqlite, struct connection *connection,
-                      const void *context, struct cubby_error *error) {
+static int clear_step(struct sqlite_backend *sqlite, struct connection *connection, void *context,
+                      struct cubby_error *error) {
     int code = sqlite3_exec(connection->db, "DELETE FROM entry", NULL, NULL, NULL);
 
     (void)context;
@@ -310,12 +309,18 @@ static int clear_step(struct sqlite_backend *sqlite, struct connection *connecti
 }
 
 static int sqlite_clear(struct cubby_backend *backend, struct cubby_error *error) {
-    return write_once(sqlite_of(backend), clear_step, NULL, error);
+    return sqlite_write(sqlite_of(backend), clear_step, NULL, error);
 }
 
-static int trim_step(struct sqlite_backend *sqlite, struct connection *connection,
-                     const void *context, struct cubby_error *error) {
-    int result = remove_oldest(sqlite, connection, context, NULL, error);
+struct trim {
+    const struct cubby_trim_limits *limits;
+    struct cubby_trimmed trimmed;
+};
+
+static int trim_step(struct sqlite_backend *sqlite, struct connection *connection, void *context,
+                     struct cubby_error *error) {
+    struct trim *trim = context;
+    int result = remove_oldest(sqlite, connection, trim->limits, NULL, &trim->trimmed, error);
 
     if (result == 0)
         shrink(connection);
@@ -323,8 +328,13 @@ static int trim_step(struct sqlite_backend *sqlite, struct connection *connectio
 }
 
 static int sqlite_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,
-                       struct cubby_error *error) {
-    return write_once(sqlite_of(backend), trim_step, limits, error);
+                       struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
+    struct trim trim = {limits, {0}};
+    int result = sqlite_write(sqlite_of(backend), trim_step, &trim, error);
+
+    if (result == 0 && ret_trimmed)
+        *ret_trimmed = trim.trimmed;
+    return result;
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------
@@ -352,8 +362,8 @@ static uint64_t *counter_at(struct cubby_counters *counters, size_t i) {
     return (uint64_t *)((char *)counters + COUNTERS[i].offset);
 }
 
-static int count_step(struct sqlite_backend *sqlite, struct connection *connection,
-                      const void *context, struct cubby_error *error) {
+static int count_step(struct sqlite_backend *sqlite, struct connection *connection, void *context,
+                      struct cubby_error *error) {
     struct cubby_counters delta = *(const struct cubby_counters *)context;
     int result = 0;
 
@@ -379,11 +389,11 @@ static int sqlite_count(struct cubby_backend *backend, const struct cubby_counte
     if (sqlite->read_only)
         return 0;
     all.evictions += atomic_exchange(&sqlite->evictions, 0);
-    return write_once(sqlite, count_step, &all, error);
+    return sqlite_write(sqlite, count_step, &all, error);
 }
 
-static int zero_step(struct sqlite_backend *sqlite, struct connection *connection,
-                     const void *context, struct cubby_error *error) {
+static int zero_step(struct sqlite_backend *sqlite, struct connection *connection, void *context,
+                     struct cubby_error *error) {
     int code = sqlite3_exec(connection->db, "DELETE FROM counter", NULL, NULL, NULL);
 
     (void)context;
@@ -392,7 +402,7 @@ static int zero_step(struct sqlite_backend *sqlite, struct connection *connectio
 }
 
 static int sqlite_zero(struct cubby_backend *backend, struct cubby_error *error) {
-    return write_once(sqlite_of(backend), zero_step, NULL, error);
+    return sqlite_write(sqlite_of(backend), zero_step, NULL, error);
 }
 
 static int sqlite_flush(struct cubby_backend *backend, struct cubby_error *error) {
@@ -407,74 +417,8 @@ static int sqlite_flush(struct cubby_backend *backend, struct cubby_error *error
     return pending ? sqlite_count(backend, &NONE, error) : 0;
 }
 
-/* ---- All entries -------------------------------------------------------------------------------
+/* ---- Statistics --------------------------------------------------------------------------------
  */
-
-/* Runs a query and gives each row to a receiver, whose value other than 0 ends it. */
-static int query(struct sqlite_backend *sqlite, const char *sql,
-                 int (*receive)(sqlite3_stmt *row, void *context), void *context,
-                 struct cubby_error *error) {
-    struct connection *connection;
-    sqlite3_stmt *statement = NULL;
-    int result = connection_take(sqlite, &connection, error);
-    int code;
-
-    if (result < 0)
-        return result;
-    code = sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL);
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        code = sqlite3_step(statement);
-        if (code == SQLITE_ROW && (result = receive(statement, context)) != 0)
-            break;
-    }
-    if (code != SQLITE_DONE && code != SQLITE_ROW)
-        result = sqlite_fail(sqlite, connection->db, code, "read from the store", error);
-    sqlite3_finalize(statement);
-    connection_give(sqlite, connection);
-    return result;
-}
-
-struct listing {
-    struct cubby_entry_info *infos;
-    size_t count, capacity;
-};
-
-static int add_info(sqlite3_stmt *row, void *context) {
-    struct listing *listing = context;
-    struct cubby_entry_info info = {
-        .kind = (enum cubby_entry_kind)sqlite3_column_int(row, 0),
-        .size = (uint64_t)sqlite3_column_int64(row, 2),
-        .used_at = sqlite3_column_int64(row, 3),
-    };
-
-    if (sqlite3_column_bytes(row, 1) != CUBBY_KEY_SIZE)
-        return 0;
-    memcpy(&info.key, sqlite3_column_blob(row, 1), CUBBY_KEY_SIZE);
-    if (listing->count == listing->capacity) {
-        size_t capacity = listing->capacity ? 2 * listing->capacity : 256;
-        struct cubby_entry_info *grown = realloc(listing->infos, capacity * sizeof(*grown));
-
-        if (!grown)
-            return CUBBY_ERR_NO_MEMORY;
-        listing->infos = grown;
-        listing->capacity = capacity;
-    }
-    listing->infos[listing->count++] = info;
-    return 0;
-}
-
-/* The list is read first, so that the visitor may write. */
-static int sqlite_iterate(struct cubby_backend *backend, cubby_entry_visitor visit, void *context,
-                          struct cubby_error *error) {
-    struct listing listing = {0};
-    int result = query(sqlite_of(backend), "SELECT kind, key, size, used_at FROM entry", add_info,
-                       &listing, error);
-
-    for (size_t i = 0; i < listing.count && result == 0; i++)
-        result = visit(&listing.infos[i], context);
-    free(listing.infos);
-    return result;
-}
 
 static int add_total(sqlite3_stmt *row, void *context) {
     struct cubby_store_stats *stats = context;
@@ -501,10 +445,12 @@ static int sqlite_stats(struct cubby_backend *backend, struct cubby_store_stats 
                         struct cubby_error *error) {
     struct sqlite_backend *sqlite = sqlite_of(backend);
     struct cubby_store_stats stats = {.max_size = sqlite->max_size};
-    int result = query(sqlite, "SELECT kind, entries, bytes FROM total", add_total, &stats, error);
+    int result = sqlite_query(sqlite, "SELECT kind, entries, bytes FROM total", NULL, 0, add_total,
+                              &stats, error);
 
     if (result == 0)
-        result = query(sqlite, "SELECT name, value FROM counter", add_counter, &stats, error);
+        result = sqlite_query(sqlite, "SELECT name, value FROM counter", NULL, 0, add_counter,
+                              &stats, error);
     if (result < 0)
         return result;
     stats.counters.evictions += atomic_load(&sqlite->evictions);
@@ -540,6 +486,7 @@ static const struct cubby_backend_ops SQLITE_OPS = {
     .name = "sqlite",
     .get = sqlite_get,
     .peek = sqlite_peek,
+    .inspect = sqlite_inspect,
     .put = sqlite_put,
     .remove = sqlite_remove,
     .iterate = sqlite_iterate,

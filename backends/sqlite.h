@@ -97,6 +97,28 @@ int write_end(struct sqlite_backend *sqlite, struct connection *connection, bool
 int sqlite_fail(const struct sqlite_backend *sqlite, sqlite3 *db, int code, const char *what,
                 struct cubby_error *error);
 
+/* One step of a write, within its transaction. */
+typedef int sqlite_write_step(struct sqlite_backend *sqlite, struct connection *connection,
+                              void *context, struct cubby_error *error);
+
+/* sqlite.c: a write made of one step, which is undone where that fails. */
+int sqlite_write(struct sqlite_backend *sqlite, sqlite_write_step *step, void *context,
+                 struct cubby_error *error);
+
+/* sqlite_walk.c: runs a query with these numbers for its ?1 and so on, and gives each row to a
+ * receiver, whose value other than 0 ends it and is returned. */
+int sqlite_query(struct sqlite_backend *sqlite, const char *sql, const sqlite3_int64 *numbers,
+                 size_t count, int (*receive)(sqlite3_stmt *row, void *context), void *context,
+                 struct cubby_error *error);
+
+/* sqlite_walk.c: see cubby_backend_ops.iterate. */
+int sqlite_iterate(struct cubby_backend *backend, cubby_entry_visitor visit, void *context,
+                   struct cubby_error *error);
+
+/* sqlite_inspect.c: see cubby_backend_ops.inspect. */
+int sqlite_inspect(struct cubby_backend *backend, bool repair, cubby_finding_visitor visit,
+                   void *context, struct cubby_error *error);
+
 /* sqlite_open.c: makes or checks the database before the first connection is used. */
 int sqlite_prepare(struct sqlite_backend *sqlite, struct cubby_error *error);
 

@@ -90,6 +90,14 @@ if "$cubby" --cache memory --json doctor >doctor.json; then
     "$cubby" --cache file:store --json explain --arch sm_90 -DX k.cu >out
     grep -q '"differences":\[{' out
     fields_named explain out
+    : >store/stray
+    printf damaged >"$(find store/object -type f | head -n 1)"
+    printf 'no archive' >none.tar
+    for verb in verify "trim --max-size 1T" "export all.tar" "import none.tar"; do
+        # shellcheck disable=SC2086 # words
+        "$cubby" --cache file:store --json $verb >care.json 2>/dev/null || true
+        fields_named "${verb%% *}" care.json
+    done
 fi
 
 # ---- Variables

@@ -317,16 +317,20 @@ START_TEST(test_trim) {
     const struct subject *subject = &subjects[_i];
     struct cubby_backend *backend = open_subject(subject, scratch_dir(), 0);
     struct cubby_error error = CUBBY_ERROR_INIT;
-    struct cubby_store_stats stats;
+    struct cubby_store_stats stats, full;
+    struct cubby_trimmed trimmed;
 
     for (unsigned i = 0; i < 100; i++)
         put(subject, backend, OBJECT, i, i, 1000);
+    full = stats_of(backend);
     if (backend->ops->trim) {
-        ck_ok(backend->ops->trim(backend, &half, &error), &error);
+        ck_ok(backend->ops->trim(backend, &half, &trimmed, &error), &error);
         stats = stats_of(backend);
         ck_assert_uint_le(stats.bytes, 60000);
         ck_assert_uint_ge(stats.bytes, 50000);
-        ck_ok(backend->ops->trim(backend, &none, &error), &error);
+        ck_assert_uint_eq(trimmed.entries, 100 - stats.entries[OBJECT]);
+        ck_assert_uint_eq(trimmed.bytes, full.bytes - stats.bytes);
+        ck_ok(backend->ops->trim(backend, &none, NULL, &error), &error);
         ck_assert_uint_eq(stats_of(backend).bytes, 0);
     }
     backend->ops->close(backend);

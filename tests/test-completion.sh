@@ -63,6 +63,8 @@ completes 'cubby l' link ls
 completes 'cubby --ca' --cache
 completes 'cubby compile --no' --no-cache --no-toolkit-include
 completes 'cubby stats --z' --zero
+completes 'cubby trim --max' --max-size
+completes 'cubby trim --older-than 3'
 completes 'cubby ls --z'
 completes 'cubby compile --target ' cubin ptx ltoir
 completes 'cubby compile --target=p' ptx
@@ -83,6 +85,9 @@ touch a.cu b.cu notes.txt folder/c.cu
 completes 'cubby compile ' a.cu b.cu folder/
 completes 'cubby compile a.cu fol' folder/
 completes 'cubby explain --arch sm_90 ' a.cu b.cu folder/
+touch a.tar
+completes 'cubby import a' a.tar
+rm a.tar
 completes 'cubby key --explain b' b.cu
 mkdir other
 touch other/a.ptx other/b.ll other/c.bc other/d.ltoir

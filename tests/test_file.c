@@ -364,7 +364,7 @@ START_TEST(test_foreign_files) {
     write_file(silly, "held open by a client", 21);
     ck_assert_uint_eq(store_walk(file), 1);
     ck_assert_uint_eq(store_stats(file).bytes, 100);
-    ck_assert_int_eq(file->ops->trim(file, &all, NULL), 0);
+    ck_assert_int_eq(file->ops->trim(file, &all, NULL, NULL), 0);
     store_put(file, 1, 1, 100);
     ck_assert_int_eq(file->ops->clear(file, NULL), 0);
     ck_assert_uint_eq(store_walk(file), 0);

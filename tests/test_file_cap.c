@@ -342,7 +342,7 @@ START_TEST(test_trim_waits_for_its_turn) {
     holder = start_child(hold_evictor_lock, store);
     while (access(held, F_OK) < 0)
         usleep(1000);
-    ck_assert_int_eq(file->ops->trim(file, &all, NULL), 0);
+    ck_assert_int_eq(file->ops->trim(file, &all, NULL, NULL), 0);
     ck_assert_uint_eq(store_walk(file), 0);
     end_child(holder);
     store_close(file);
@@ -367,7 +367,7 @@ START_TEST(test_fork_counts_once) {
     int root;
 
     put_many(file, 0, 10);
-    ck_assert_int_eq(file->ops->trim(file, &one, NULL), 0);
+    ck_assert_int_eq(file->ops->trim(file, &one, NULL, NULL), 0);
     put_many(file, 100, 2); /* less than a step: untold */
     end_child(start_child(flush_it, file));
     ck_assert_int_eq(file->ops->flush(file, NULL), 0);

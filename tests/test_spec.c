@@ -5,6 +5,7 @@
 
 #include "cache/spec.h"
 #include "harness.h"
+#include "util/units.h"
 
 static struct spec parse(const char *text) {
     struct cubby_error error = CUBBY_ERROR_INIT;
@@ -71,11 +72,11 @@ START_TEST(test_sizes) {
     uint64_t size;
 
     for (size_t i = 0; i < sizeof(GOOD) / sizeof(*GOOD); i++) {
-        ck_assert(spec_size(GOOD[i].text, &size));
+        ck_assert(units_size(GOOD[i].text, &size));
         ck_assert_uint_eq(size, GOOD[i].size);
     }
     for (size_t i = 0; i < sizeof(BAD) / sizeof(*BAD); i++)
-        ck_assert_msg(!spec_size(BAD[i], &size), "%s", BAD[i]);
+        ck_assert_msg(!units_size(BAD[i], &size), "%s", BAD[i]);
 }
 END_TEST
 

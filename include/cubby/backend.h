@@ -131,6 +131,26 @@ struct cubby_trim_limits {
     int64_t used_before; /**< remove what was last used before this time (seconds, epoch) */
 };
 
+/** What trim removed. */
+struct cubby_trimmed {
+    uint64_t entries; /**< entries that are gone */
+    uint64_t bytes;   /**< and what they took, in stored bytes */
+};
+
+/** Something that is wrong with a store or with one of its entries. */
+struct cubby_finding {
+    const char *tier;    /**< name of the tier; filled in by the cache */
+    const char *problem; /**< what is wrong: one sentence, borrowed for the time of the call */
+    bool has_key;        /**< it is about the entry of this kind and key */
+    enum cubby_entry_kind kind;
+    struct cubby_key key;
+    bool damage;   /**< false: worth knowing, but no entry suffers from it */
+    bool repaired; /**< it was put right */
+};
+
+/** Called for each finding; another value than 0 ends the search. */
+typedef int (*cubby_finding_visitor)(const struct cubby_finding *finding, void *context);
+
 /* ---- The vtable ---------------------------------------------------------- */
 
 struct cubby_backend;
@@ -196,9 +216,12 @@ struct cubby_backend_ops {
     /** May be NULL (then the cache removes entry by entry). Removes every entry, keeps counters. */
     int (*clear)(struct cubby_backend *backend, struct cubby_error *error);
 
-    /** May be NULL (then the cache trims through iterate and remove). */
+    /**
+     * May be NULL (then the cache trims through iterate and remove).
+     * @param[out] ret_trimmed may be NULL
+     */
     int (*trim)(struct cubby_backend *backend, const struct cubby_trim_limits *limits,
-                struct cubby_error *error);
+                struct cubby_trimmed *ret_trimmed, struct cubby_error *error);
 
     /**
      * May be NULL (then nothing is counted across processes). Adds @p delta to the
@@ -223,6 +246,16 @@ struct cubby_backend_ops {
     int (*peek)(struct cubby_backend *backend, enum cubby_entry_kind kind,
                 const struct cubby_key *key, struct cubby_blob **ret_blob,
                 struct cubby_error *error);
+
+    /**
+     * May be NULL. Looks at what is around the entries: sums that do not add up, files that do not
+     * belong there, rights that are too wide. The bytes of the entries are the cache's to check.
+     * @param repair put right what can be, and say so in the finding
+     * @return 0 also where something was found; an error where the search itself failed; the
+     *         visitor's value where that ended it
+     */
+    int (*inspect)(struct cubby_backend *backend, bool repair, cubby_finding_visitor visit,
+                   void *context, struct cubby_error *error);
 };
 
 /** The first member of every backend. */

@@ -79,6 +79,9 @@ void cubby_key_format(const struct cubby_key *key, char ret_hex[CUBBY_KEY_HEX_SI
 /** Reads 64 hexadecimal digits. @return 0 or CUBBY_ERR_INVALID */
 int cubby_key_parse(const char *hex, struct cubby_key *ret_key, struct cubby_error *error);
 
+/** "object", "manifest", "runtime", "user" or "toolchain"; a static string, NULL for no kind. */
+const char *cubby_entry_kind_name(enum cubby_entry_kind kind);
+
 /** Derives a key from fields of the caller's choice. Used by one thread at a time. */
 struct cubby_key_builder;
 
@@ -596,6 +599,103 @@ int cubby_cache_zero(struct cubby_cache *cache, struct cubby_error *error);
 
 /** Writes out counters and what the stores batch. The last unref does so as well. */
 int cubby_cache_flush(struct cubby_cache *cache, struct cubby_error *error);
+
+/** Flags of cubby_cache_verify(). */
+enum cubby_verify_flags {
+    CUBBY_VERIFY_REPAIR = 1 << 0, /**< remove damaged entries, set sums right */
+};
+
+/** What cubby_cache_verify() saw. */
+struct cubby_verify_result {
+    uint64_t entries;  /**< entries read, of all tiers */
+    uint64_t bytes;    /**< and their stored bytes */
+    uint64_t damaged;  /**< findings that are damage */
+    uint64_t repaired; /**< those of them that were put right */
+    uint64_t remarks;  /**< findings that are none, such as files that do not belong there */
+};
+
+/**
+ * Reads every entry of every tier and checks its form, checksum, kind and key, and whether a
+ * manifest can be read; then what is around the entries: sums, rights, strange files. An entry of
+ * which two tiers hold a copy is checked twice. It is no use of the entries. Others may go on using
+ * the stores; what comes or goes meanwhile is no damage. Needs memory for one entry at a time.
+ *
+ * @param flags of enum cubby_verify_flags. A damaged entry that is removed is a miss, and compiled
+ *        again. The structure of a database is not repaired: the damaged one is set aside when it
+ *        is opened the next time and no one else uses it.
+ * @param visit called for each finding from this thread; may be NULL
+ * @param[out] ret_result filled also on failure; may be NULL
+ * @return 0 whether damage was found or not; NO_MEMORY; the visitor's value where that ended it
+ */
+int cubby_cache_verify(struct cubby_cache *cache, unsigned flags, cubby_finding_visitor visit,
+                       void *context, struct cubby_verify_result *ret_result,
+                       struct cubby_error *error);
+
+/**
+ * Removes entries from each tier that may be written, the least recently used first, until the
+ * limits hold: max_size bytes stay in each tier at most, and none was last used before used_before.
+ * Others may go on using the stores. They count as evictions.
+ * @param[out] ret_trimmed what went, of all tiers together; filled also on failure; may be NULL
+ * @return 0; INVALID where no limit is set; UNSUPPORTED where every tier is read-only; the first
+ *         failure of a tier, after the others were trimmed
+ */
+int cubby_cache_trim(struct cubby_cache *cache, const struct cubby_trim_limits *limits,
+                     struct cubby_trimmed *ret_trimmed, struct cubby_error *error);
+
+/** What cubby_cache_export() wrote. */
+struct cubby_export_result {
+    uint64_t entries; /**< entries written */
+    uint64_t bytes;   /**< and their stored bytes */
+    uint64_t damaged; /**< entries that were damaged, and left out */
+};
+
+/**
+ * Writes the entries of all tiers as a tar archive, sorted by key, each once: KIND/KEY with the
+ * stored bytes as they are. Stores that hold the same entries give the same archive. Remembered
+ * toolchains are left out: they say where the compilers of this machine lie. Others may go on using
+ * the stores. Needs memory for one entry at a time and about 40 bytes for each.
+ *
+ * @param fd a file or pipe open for writing, borrowed; where it fails, what was written is of no
+ *        use. A pipe that no one reads raises SIGPIPE, as for write().
+ * @param[out] ret_result filled also on failure; may be NULL
+ * @return 0; IO where fd or a store fails; UNSUPPORTED in a build without libarchive
+ */
+int cubby_cache_export(struct cubby_cache *cache, int fd, struct cubby_export_result *ret_result,
+                       struct cubby_error *error);
+
+/** What cubby_cache_import() did. */
+struct cubby_import_result {
+    uint64_t entries; /**< entries that a tier took */
+    uint64_t bytes;   /**< and their stored bytes */
+    uint64_t present; /**< entries that every tier had already, and that were left as they are */
+    uint64_t refused; /**< members of the archive that were passed over */
+};
+
+/** Called for each member that is refused; both strings are borrowed for the time of the call, and
+ * the name may hold any byte. */
+typedef void (*cubby_refusal_visitor)(const char *name, const char *reason, void *context);
+
+/**
+ * Puts the entries of an archive that cubby_cache_export() wrote into the tiers that lack them;
+ * into those in memory only where there are no others.
+ * A member is refused unless it is a regular file named KIND/KEY that holds a whole, undamaged
+ * entry of that kind and key of at most 1 GiB, and so is a remembered toolchain. What is good in
+ * the archive is imported whatever stands beside it. Nothing is written but through the stores,
+ * whose caps hold: a store too small keeps the last entries. An entry that a tier has, stays as it
+ * is.
+ *
+ * Whoever wrote the archive decides what will run on the GPU: checksums tell damage, not intent.
+ *
+ * @param fd a file or pipe open for reading, borrowed
+ * @param visit may be NULL
+ * @param[out] ret_result filled also on failure; may be NULL
+ * @return 0 also where members were refused; CORRUPT where the archive is none, is cut short or
+ *         cannot be read on (what came before was imported); IO where fd or a store fails, or every
+ *         tier is read-only; UNSUPPORTED in a build without libarchive
+ */
+int cubby_cache_import(struct cubby_cache *cache, int fd, cubby_refusal_visitor visit,
+                       void *context, struct cubby_import_result *ret_result,
+                       struct cubby_error *error);
 
 /* ---- What was found on this machine ------------------------------------------ */
 

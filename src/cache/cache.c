@@ -207,9 +207,9 @@ static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier, tier_
     return result;
 }
 
-static int put_into(struct cubby_cache *cache, struct cubby_backend *tier,
-                    enum cubby_entry_kind kind, const struct cubby_key *key,
-                    struct cubby_blob *blob, struct cubby_error *error) {
+int cache_put_into(struct cubby_cache *cache, struct cubby_backend *tier,
+                   enum cubby_entry_kind kind, const struct cubby_key *key, struct cubby_blob *blob,
+                   struct cubby_error *error) {
     int result = tier->ops->put(tier, kind, key, blob, error);
 
     if (result == 0) {
@@ -226,7 +226,7 @@ static void promote(struct cubby_cache *cache, size_t from, enum cubby_entry_kin
     for (size_t i = 0; i < from; i++) {
         struct cubby_error error = CUBBY_ERROR_INIT;
 
-        put_into(cache, cache->tiers[i], kind, key, object_blob(object), &error);
+        cache_put_into(cache, cache->tiers[i], kind, key, object_blob(object), &error);
         cubby_error_clear(&error);
     }
 }
@@ -289,7 +289,7 @@ int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const str
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_error problem = CUBBY_ERROR_INIT;
 
-        if (put_into(cache, cache->tiers[i], kind, key, blob, &problem) == 0)
+        if (cache_put_into(cache, cache->tiers[i], kind, key, blob, &problem) == 0)
             stored = true;
         error_move(&first, &problem);
     }

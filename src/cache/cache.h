@@ -50,6 +50,12 @@ int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,
 int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                 struct cubby_blob *blob, struct cubby_error *error);
 
+/* Puts an entry into one tier. Returns its failure, which is counted and logged unless the tier is
+ * read-only (UNSUPPORTED). */
+int cache_put_into(struct cubby_cache *cache, struct cubby_backend *tier,
+                   enum cubby_entry_kind kind, const struct cubby_key *key, struct cubby_blob *blob,
+                   struct cubby_error *error);
+
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/spec.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "os/env.h"
 #include "util/error.h"
+#include "util/units.h"
 
 #define DEFAULT_MAX_SIZE "5G"
 
@@ -66,36 +66,6 @@ static int decode(const struct parser *parser, const char *at, size_t length, ch
     return 0;
 }
 
-bool spec_size(const char *text, uint64_t *ret_size) {
-    static const char SUFFIXES[] = "KMGT";
-    unsigned long long number;
-    const char *suffix;
-    char *end;
-    unsigned shift = 0;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    number = strtoull(text, &end, 10);
-    if (errno != 0)
-        return false;
-    if (*end) {
-        suffix = strchr(SUFFIXES, *end >= 'a' && *end <= 'z' ? *end - 32 : *end);
-        if (!suffix)
-            return false;
-        shift = 10 * (unsigned)(suffix - SUFFIXES + 1);
-        end++;
-        if (*end == 'i')
-            end++;
-        if (*end == 'B')
-            end++;
-    }
-    if (*end || number > UINT64_MAX >> shift)
-        return false;
-    *ret_size = (uint64_t)number << shift;
-    return true;
-}
-
 static bool parse_bool(const char *text, bool *ret_value) {
     if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
         return false;
@@ -116,7 +86,7 @@ static int parse_parameter(const struct parser *parser, const char *at, size_t l
     if (result < 0)
         return result;
     if (name == 8 && memcmp(at, "max_size", 8) == 0) {
-        if (!spec_size(value, &tier->params.max_size))
+        if (!units_size(value, &tier->params.max_size))
             result = fail_at(parser, at, length, "expected a size such as 512M, 5G or 1000000");
     } else if (name == 7 && memcmp(at, "durable", 7) == 0) {
         if (!parse_bool(value, &tier->params.durable))

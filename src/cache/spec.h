@@ -35,9 +35,6 @@ int spec_parse(const char *text, struct spec *ret_spec, struct cubby_error *erro
  * where storage is turned off. Returns 0, INVALID where no home folder is known, or NO_MEMORY. */
 int spec_default(char **ret_text, struct cubby_error *error);
 
-/* A size such as "5G" in bytes; false where it is none. */
-bool spec_size(const char *text, uint64_t *ret_size);
-
 void spec_clear(struct spec *spec);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The struct behind a cache, for the files of this folder alone. */
+/* The struct behind a cache, for the files of this folder and of src/maintain. */
 #ifndef CUBBY_CACHE_STATE_H
 #define CUBBY_CACHE_STATE_H
 

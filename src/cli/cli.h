@@ -34,7 +34,7 @@ extern const struct argp cli_argp;
 typedef int verb_function(struct cli *cli, int argc, char **argv);
 
 verb_function verb_compile, verb_link, verb_key, verb_explain, verb_stats, verb_ls, verb_show,
-    verb_get, verb_rm, verb_clear, verb_doctor;
+    verb_get, verb_rm, verb_clear, verb_doctor, verb_verify, verb_trim, verb_export, verb_import;
 
 /* The input of a verb's parser. */
 struct verb_input {
@@ -48,6 +48,10 @@ void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned fl
 
 /* Says so on stderr and ends the process. */
 void out_of_memory(void) __attribute__((noreturn));
+
+/* Prints JSON, as a part of a line. Ends the process where json is NULL: memory was short for it.
+ */
+void dump_json(const json_t *json);
 
 /* Prints one line of JSON. Ends the process where json is NULL: memory was short for it. */
 void print_json(const json_t *json);
@@ -66,6 +70,10 @@ struct cubby_cache *open_cache(const struct cli *cli, enum status *ret_status);
 
 /* As open_cache, for verbs that are about the store: one that cannot be opened is a failure. */
 struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status);
+
+/* The text as new text in which every byte that is not printable ASCII is a '?': names of files may
+ * hold what a terminal would obey. NULL when memory is short. */
+char *printable(const char *text);
 
 /* "1.4 MB"; the text is overwritten by the next but three calls. */
 const char *format_bytes(uint64_t bytes);

@@ -53,9 +53,13 @@ void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned fl
         out_of_memory(); /* what else can go wrong has ended the process */
 }
 
-void print_json(const json_t *json) {
+void dump_json(const json_t *json) {
     if (!json || json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12)) < 0)
         out_of_memory();
+}
+
+void print_json(const json_t *json) {
+    dump_json(json);
     putchar('\n');
     fflush(stdout);
 }
@@ -115,6 +119,16 @@ struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status) {
     *ret_status = STATUS_STORE;
     cubby_cache_unref(cache);
     return NULL;
+}
+
+char *printable(const char *text) {
+    char *copy = strdup(text);
+
+    for (char *at = copy; at && *at; at++) {
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+    }
+    return copy;
 }
 
 const char *format_bytes(uint64_t bytes) {

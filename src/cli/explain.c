@@ -121,6 +121,12 @@ static bool is_digest(const char *text) {
            strspn(text, "0123456789abcdef") == 2 * CUBBY_KEY_SIZE;
 }
 
+static void print_lone(const char *value, const char *what_happened) {
+    if (!is_digest(value))
+        printf(" %s", value);
+    printf(" %s", what_happened);
+}
+
 /* Any other field. Of digests nobody reads more than that they differ. */
 static void print_other(const struct cubby_difference *difference) {
     const char *then = difference->then, *now = difference->now;
@@ -135,11 +141,7 @@ static void print_other(const struct cubby_difference *difference) {
     else if (then && now)
         fputs(" changed", stdout);
     else
-        printf("%s%s %s", is_digest(then ? then : now) ? "" : " ",
-               is_digest(then ? then : now) ? ""
-               : then                       ? then
-                                            : now,
-               then ? "was taken away" : "was added");
+        print_lone(then ? then : now, then ? "was taken away" : "was added");
 }
 
 static void print_difference(const struct cubby_difference *difference) {
@@ -177,7 +179,8 @@ static json_t *difference_json(const struct cubby_difference *difference) {
 
 /* The differences come before what they are differences from: they are kept until that is known. */
 static void keep_difference(const struct cubby_difference *difference, void *context) {
-    json_array_append_new(context, difference_json(difference));
+    if (json_array_append_new(context, difference_json(difference)) < 0)
+        out_of_memory();
 }
 
 static json_t *nearest_json(const struct cubby_comparison *found) {
@@ -195,8 +198,8 @@ static json_t *nearest_json(const struct cubby_comparison *found) {
                      "created_at", created);
 }
 
-static void print_json(const char *source, const struct cubby_comparison *found,
-                       json_t *differences) {
+static void print_comparison(const char *source, const struct cubby_comparison *found,
+                             json_t *differences) {
     char hex[CUBBY_KEY_HEX_SIZE] = "";
     json_t *report;
 
@@ -208,8 +211,7 @@ static void print_json(const char *source, const struct cubby_comparison *found,
                   "tier", text_or_null(*found->tier ? found->tier : NULL), "reason",
                   text_or_null(*found->reason ? found->reason : NULL), "nearest",
                   nearest_json(found), "differences", differences);
-    json_dumpf(report, stdout, JSON_COMPACT);
-    putchar('\n');
+    print_json(report);
     json_decref(report);
 }
 
@@ -266,7 +268,7 @@ static int explain(const struct cli *cli, const struct explain_args *args,
     if (result == 0)
         result = cubby_program_compare(cache, program, keep_difference, differences, &found, error);
     if (result == 0)
-        (cli->json ? print_json : print_text)(args->file, &found, differences);
+        (cli->json ? print_comparison : print_text)(args->file, &found, differences);
     cubby_object_unref(found.nearest);
     cubby_program_unref(program);
     json_decref(differences);
@@ -282,7 +284,7 @@ int verb_explain(struct cli *cli, int argc, char **argv) {
     int status;
 
     argv[0] = (char *)"cubby explain";
-    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    parse_arguments(&ARGP, argc, argv, 0, &input);
     cache = open_store(cli, &opened);
     status = cache ? program_args_finish(&args.program, cache, &args.file, 1) : (int)opened;
     if (status == STATUS_OK) {

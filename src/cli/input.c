@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,20 +67,6 @@ int input_read(const char *path, char **ret_data, size_t *ret_size, struct cubby
 
 /* ---- Writing ------------------------------------------------------------------------ */
 
-static int write_in_place(const char *path, const void *data, size_t size,
-                          struct cubby_error *error) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int result = 0;
-
-    if (fd < 0)
-        return fail(error, "write", path);
-    if (fd_write_full(fd, data, size) < 0)
-        result = fail(error, "write", path);
-    if (close(fd) < 0 && result == 0)
-        result = fail(error, "write", path);
-    return result;
-}
-
 /* The mode that open() would give a new file. */
 static mode_t new_file_mode(void) {
     mode_t mask = umask(0);
@@ -88,47 +75,94 @@ static mode_t new_file_mode(void) {
     return 0666 & ~mask;
 }
 
-static int write_replacing(const char *path, mode_t mode, const void *data, size_t size,
-                           struct cubby_error *error) {
-    char *temporary = NULL;
-    int result = 0;
-    int fd;
+static int open_in_place(struct output *output, struct cubby_error *error) {
+    output->fd = open(output->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return output->fd < 0 ? fail(error, "write", output->path) : 0;
+}
 
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+static int open_temporary(struct output *output, mode_t mode, struct cubby_error *error) {
+    char *temporary;
+    int result;
+
+    if (asprintf(&temporary, "%s.XXXXXX", output->target) < 0)
         return error_no_memory(error);
-    fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0) {
-        result = fail(error, "write", path);
+    output->fd = mkostemp(temporary, O_CLOEXEC);
+    if (output->fd < 0) {
+        result = fail(error, "write", output->path);
         free(temporary);
         return result;
     }
-    if (fd_write_full(fd, data, size) < 0 || fchmod(fd, mode) < 0)
-        result = fail(error, "write", path);
-    if (close(fd) < 0 && result == 0)
-        result = fail(error, "write", path);
-    if (result == 0 && rename(temporary, path) < 0)
-        result = fail(error, "write", path);
+    output->temporary = temporary;
+    return fchmod(output->fd, mode) < 0 ? fail(error, "write", output->path) : 0;
+}
+
+/* What a name leads to, new: a link stays, and what it points to is replaced. *ret_in_place: it is
+ * no regular file. NULL with errno. */
+static char *find_target(const char *path, mode_t *ret_mode, bool *ret_in_place) {
+    struct stat status;
+
+    *ret_mode = new_file_mode();
+    *ret_in_place = false;
+    if (lstat(path, &status) < 0)
+        return strdup(path);
+    *ret_in_place = stat(path, &status) < 0 || !S_ISREG(status.st_mode);
+    if (*ret_in_place)
+        return strdup(path);
+    *ret_mode = status.st_mode & 0777;
+    return realpath(path, NULL);
+}
+
+int output_open(const char *path, struct output *ret_output, struct cubby_error *error) {
+    bool in_place;
+    mode_t mode;
+    int result;
+
+    *ret_output = (struct output){.path = path, .fd = STDOUT_FILENO};
+    if (strcmp(path, "-") == 0)
+        return 0;
+    ret_output->fd = -1;
+    ret_output->target = find_target(path, &mode, &in_place);
+    if (!ret_output->target)
+        return fail(error, "write", path);
+    result = in_place ? open_in_place(ret_output, error) : open_temporary(ret_output, mode, error);
     if (result < 0)
-        unlink(temporary);
-    free(temporary);
+        output_discard(ret_output);
     return result;
 }
 
-int output_write(const char *path, const void *data, size_t size, struct cubby_error *error) {
-    struct stat status;
-    char *target;
-    int result;
+int output_commit(struct output *output, struct cubby_error *error) {
+    int result = 0, closed = output->fd == STDOUT_FILENO ? 0 : close(output->fd);
 
-    if (strcmp(path, "-") == 0)
-        return fd_write_full(STDOUT_FILENO, data, size) < 0 ? fail(error, "write", path) : 0;
-    if (lstat(path, &status) < 0)
-        return write_replacing(path, new_file_mode(), data, size, error);
-    if (stat(path, &status) < 0 || !S_ISREG(status.st_mode))
-        return write_in_place(path, data, size, error);
-    target = realpath(path, NULL); /* a link stays, and what it points to is replaced */
-    if (!target)
-        return fail(error, "write", path);
-    result = write_replacing(target, status.st_mode & 0777, data, size, error);
-    free(target);
+    output->fd = -1;
+    if (closed < 0 || (output->temporary && rename(output->temporary, output->target) < 0)) {
+        result = fail(error, "write", output->path);
+    } else {
+        free(output->temporary);
+        output->temporary = NULL;
+    }
+    output_discard(output);
+    return result;
+}
+
+void output_discard(struct output *output) {
+    if (output->fd >= 0 && output->fd != STDOUT_FILENO)
+        close(output->fd);
+    if (output->temporary)
+        unlink(output->temporary);
+    free(output->temporary);
+    free(output->target);
+    *output = (struct output){.fd = -1};
+}
+
+int output_write(const char *path, const void *data, size_t size, struct cubby_error *error) {
+    struct output output;
+    int result = output_open(path, &output, error);
+
+    if (result < 0)
+        return result;
+    if (fd_write_full(output.fd, data, size) == 0)
+        return output_commit(&output, error);
+    result = fail(error, "write", path);
+    output_discard(&output);
     return result;
 }

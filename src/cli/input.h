@@ -17,4 +17,17 @@ int input_read(const char *path, char **ret_data, size_t *ret_size, struct cubby
  */
 int output_write(const char *path, const void *data, size_t size, struct cubby_error *error);
 
+/* The same, for those who write piece by piece. */
+struct output {
+    const char *path; /* borrowed */
+    int fd;           /* to be written to */
+    char *temporary;  /* NULL where it is written in place */
+    char *target;
+};
+
+/* Returns 0 or INVALID as output_write(); what is opened ends in one of the two below. */
+int output_open(const char *path, struct output *ret_output, struct cubby_error *error);
+int output_commit(struct output *output, struct cubby_error *error);
+void output_discard(struct output *output);
+
 #endif

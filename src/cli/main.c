@@ -27,6 +27,10 @@ static const struct verb VERBS[] = {
     {"get", verb_get, "write one stored object to a file"},
     {"rm", verb_rm, "remove stored objects"},
     {"clear", verb_clear, "remove everything from the stores"},
+    {"verify", verb_verify, "check everything that is stored; --repair removes what is damaged"},
+    {"trim", verb_trim, "remove what was used least recently"},
+    {"export", verb_export, "write what is stored to an archive"},
+    {"import", verb_import, "put the entries of an archive into the stores"},
     {"doctor", verb_doctor, "show what was found on this machine"},
 };
 
