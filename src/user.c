@@ -43,6 +43,13 @@ int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
     return result < 0 ? result : cache_lookup(cache, kind, key, ret_object, &tier);
 }
 
+int cubby_cache_describe(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, struct cubby_object **ret_object) {
+    int result = cache_check_kind(kind, NULL);
+
+    return result < 0 ? result : cache_describe(cache, kind, key, ret_object);
+}
+
 static int encode(const struct cubby_key *key, const void *data, size_t size, uint64_t make_ns,
                   struct cubby_blob **ret_blob, struct cubby_error *error) {
     struct buffer meta = BUFFER_INIT;

@@ -5,6 +5,8 @@
 
 #include <cubby/cubby.h>
 
+struct entry_form;
+
 /* Counters that the cache keeps itself, for the stores to add to their own. */
 enum cache_event {
     EVENT_HIT,
@@ -23,13 +25,18 @@ void cache_count(struct cubby_cache *cache, enum cache_event event, uint64_t amo
 
 /*
  * Asks the tiers in order for a good entry. What a tier gives that is damaged is removed there,
- * counted, and counts as a miss; what a lower tier gives is put into those above it.
- * Neither hit nor miss is counted.
+ * counted, and counts as a miss, as does what lacks the MAC that the tier asks for; what a lower
+ * tier gives is put into those above it. Neither hit nor miss is counted.
  *
  * Returns 0 with a new object and the name of the tier (borrowed), or NOT_FOUND.
  */
 int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                  struct cubby_object **ret_object, const char **ret_tier);
+
+/* As cache_lookup() for looking at an entry: the object may have no bytes where they are
+ * compressed, and nothing is put into the tiers above. */
+int cache_describe(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                   const struct cubby_key *key, struct cubby_object **ret_object);
 
 /* Says whether an entry will do; where not, the next tier is asked. */
 typedef bool (*cache_accept)(struct cubby_object *object, void *context);
@@ -44,6 +51,9 @@ int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,
  */
 int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                 struct cubby_blob *blob, struct cubby_error *error);
+
+/* Has a tier of a new cache keep its entries in a form, whose secret is taken over. */
+void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_form *form);
 
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);
