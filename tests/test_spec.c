@@ -47,13 +47,15 @@ START_TEST(test_forms) {
 
     setenv("HOME", "/home/me", 1);
     spec = parse("file:/a?compress=zstd&secret_file=~/s%26t,sqlite:/b?compress=zstd:19,"
-                 "file:/c?compress=zstd:1&secret_file=x&secret_file=y");
+                 "file:/c?shared=group&compress=zstd:1&secret_file=x&secret_file=y");
     ck_assert_int_eq(spec.tiers[0].level, 3);
     ck_assert_str_eq(spec.tiers[0].secret_file, "/home/me/s&t");
+    ck_assert(!spec.tiers[0].params.shared);
     ck_assert_int_eq(spec.tiers[1].level, 19);
     ck_assert_ptr_null(spec.tiers[1].secret_file);
     ck_assert_int_eq(spec.tiers[2].level, 1);
     ck_assert_str_eq(spec.tiers[2].secret_file, "y");
+    ck_assert(spec.tiers[2].params.shared);
     spec_clear(&spec);
 }
 END_TEST
@@ -121,6 +123,9 @@ START_TEST(test_errors_point) {
         {"memory?compress=zstd", "character 8", "file or SQLite store"},
         {"file:/a?secret_file=", "\"secret_file=\"", "path of a file"},
         {"memory?secret_file=/s", "character 8", "file or SQLite store"},
+        {"file:/a?shared=all", "\"shared=all\"", "expected group"},
+        {"memory?shared=group", "character 8", "a file store is what a group can share"},
+        {"sqlite:/a?shared=group", "\"shared=group\"", "file:PATH?shared=group"},
         {"file:/a%2", "\"%2\"", "hexadecimal"},
         {"file:/a%zz", "\"%zz\"", "hexadecimal"},
         {"file:/a%00", "\"%00\"", "hexadecimal"},

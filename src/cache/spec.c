@@ -173,12 +173,26 @@ static const char *take_secret_file(struct spec_tier *tier, char **value) {
     return NULL;
 }
 
+/* Not for SQLite. SQLite would make the files beside the database with its mode, so that sharing
+ * one works; but each member's process maps PATH-shm and runs the triggers of the schema, so any
+ * other member could end it with a bus error, or have it execute SQL. Of a folder of files a member
+ * can take away entries, or plant some, against which there is secret_file. */
+static const char *take_shared(struct spec_tier *tier, char **value) {
+    if (tier->store == SPEC_SQLITE)
+        return "a SQLite database is not for sharing between users, who could end each other's "
+               "processes through it: use file:PATH?shared=group";
+    if (tier->store == SPEC_MEMORY)
+        return "memory is this process's own: a file store is what a group can share";
+    tier->params.shared = strcmp(*value, "group") == 0;
+    return tier->params.shared ? NULL : "expected group";
+}
+
 static const struct parameter {
     const char *name;
     value_taker *take;
 } PARAMETERS[] = {
     {"max_size", take_max_size}, {"durable", take_durable},         {"read_only", take_read_only},
-    {"compress", take_compress}, {"secret_file", take_secret_file},
+    {"compress", take_compress}, {"secret_file", take_secret_file}, {"shared", take_shared},
 };
 
 static const struct parameter *find_parameter(const char *name, size_t length) {
@@ -201,8 +215,8 @@ static int parse_parameter(const struct parser *parser, const char *at, size_t l
         return fail_at(parser, at, length, "expected a parameter of the form name=value");
     if (!parameter)
         return fail_at(parser, at, name,
-                       "not a known parameter; known are max_size, durable, read_only, compress "
-                       "and secret_file");
+                       "not a known parameter; known are max_size, durable, read_only, compress, "
+                       "secret_file and shared");
     result = decode(parser, equals + 1, length - name - 1, &value);
     if (result == 0)
         result = expand_home(parser, equals + 1, &value);

@@ -7,7 +7,7 @@
  *     sqlite:PATH
  *
  * Parameters follow a '?' and are joined by '&': max_size=5G, durable=1, read_only=1,
- * compress=zstd[:LEVEL], secret_file=PATH. In paths and values %XX stands for a byte
+ * compress=zstd[:LEVEL], secret_file=PATH, shared=group. In paths and values %XX stands for a byte
  * (so that a path may hold ',' '?' '&' '%'), and a leading ~ for the home folder. Sizes take the
  * suffixes K, M, G, T (powers of 1024).
  */
