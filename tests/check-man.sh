@@ -77,13 +77,15 @@ fields_named stats stats.json
 if "$cubby" --cache memory --json doctor >doctor.json; then
     fields_named doctor doctor.json
     printf 'extern "C" __global__ void k() {}\n' >k.cu
-    for verb in "compile --arch sm_90 k.cu" "compile --arch sm_9999 k.cu" "key --explain --arch sm_90 k.cu" ls; do
+    printf '.version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k() { ret; }\n' >k.ptx
+    for verb in "compile --arch sm_90 k.cu" "compile --arch sm_9999 k.cu" "key --explain --arch sm_90 k.cu" \
+        "link --arch sm_90 k.ptx" ls; do
         # shellcheck disable=SC2086 # words
         "$cubby" --cache file:store --json $verb >out 2>/dev/null || true
         grep -q '"key":' out
         fields_named "${verb%% *}" out
     done
-    "$cubby" --cache file:store --json show "$(sed 's/.*"key":"\([0-9a-f]*\)".*/\1/' out)" >shown
+    "$cubby" --cache file:store --json show "$(sed -n '1s/.*"key":"\([0-9a-f]*\)".*/\1/p' out)" >shown
     fields_named show shown
 fi
 

@@ -104,7 +104,8 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
     for (int i = 0; i < count; i++)
         fprintf(out, "%s;", options[i]);
     fputs(program->text, out);
-    fclose(out);
+    if (fclose(out) != 0)
+        return 1;
     free(program->output);
     program->output = all;
     if (strstr(program->text, "FAKE_WARNING") &&

@@ -126,6 +126,23 @@ for wanted in compiled hit; do
 done
 status 1 "$cubby" --cache file:n compile --arch sm_90 --no-toolkit-include half.cu
 
+# ---- Headers that cannot be tracked are compiled and not kept, with the reason
+
+mkdir untracked
+printf '#define P(a, b) a##b\n__device__ const char t[] = P(__TI, ME__);\n' >untracked/time.h
+printf '#define lib other\n#define HAS(x) __has_include(x)\n#if HAS(<lib/a.h>)\n#endif\n' >untracked/has.h
+printf '#define NAME <x.h>\n#if __has_include(NAME)\n#endif\n' >untracked/name.h
+untracked() { # HEADER REASON
+    printf '#include "untracked/%s"\n__global__ void k() {}\n' "$1" >untracked.cu
+    status 0 "$cubby" --json --cache file:n compile --arch sm_90 untracked.cu
+    true_that outcomes uncacheable 1
+    true_that prints "$2"
+}
+untracked time.h 'can make __TIME__ out of pieces'
+untracked has.h 'defines lib, which changes what'
+untracked name.h '__has_include(NAME)\\": which file it asks for cannot be told'
+
+
 # ---- The compiler refuses
 
 printf '__global__ void k() { nonsense }\n' >bad.cu

@@ -59,12 +59,16 @@ completes() {
 completes 'cubby c' compile clear
 completes 'cubby --json s' stats show
 completes 'cubby --cache memory d' doctor
+completes 'cubby l' link ls
 completes 'cubby --ca' --cache
 completes 'cubby compile --no' --no-cache --no-toolkit-include
 completes 'cubby stats --z' --zero
 completes 'cubby ls --z'
 completes 'cubby compile --target ' cubin ptx ltoir
 completes 'cubby compile --target=p' ptx
+completes 'cubby link --target ' cubin ptx
+completes 'cubby key --kind ' cuda ptx nvvm
+completes 'cubby link --libd'
 completes 'cubby compile --target=' cubin ptx ltoir
 completes 'cubby compile --arch sm_90' sm_90 sm_90a
 completes 'cubby key --arch=sm_10' sm_100 sm_100a sm_100f sm_103 sm_103a sm_103f
@@ -79,6 +83,11 @@ touch a.cu b.cu notes.txt folder/c.cu
 completes 'cubby compile ' a.cu b.cu folder/
 completes 'cubby compile a.cu fol' folder/
 completes 'cubby key --explain b' b.cu
+mkdir other
+touch other/a.ptx other/b.ll other/c.bc other/d.ltoir
+completes 'cubby compile other/' other/a.ptx other/b.ll other/c.bc
+completes 'cubby compile --module other/' other/b.ll other/c.bc
+completes 'cubby link other/' other/a.ptx other/b.ll other/c.bc other/d.ltoir
 completes 'cubby compile -o no' notes.txt
 completes 'cubby compile --output=no' notes.txt
 

@@ -238,7 +238,8 @@ void cubby_program_unref(struct cubby_program *program);
 
 /**
  * Why objects of this program are not stored.
- * @return one sentence, borrowed; NULL where they are
+ * @return one sentence, borrowed; NULL where they are, or where only a compile can tell, as the
+ *         program reads header files: see struct cubby_outcome
  */
 const char *cubby_program_uncacheable(const struct cubby_program *program);
 
@@ -338,7 +339,7 @@ const char *cubby_outcome_name(enum cubby_outcome_kind kind);
 struct cubby_outcome {
     enum cubby_outcome_kind kind;
     bool has_key;         /**< key is set */
-    struct cubby_key key; /**< the program's key */
+    struct cubby_key key; /**< under which the object lies */
     char tier[16];        /**< name of the store that served a hit, else "" */
     char reason[256];     /**< why the object was not stored, else "" */
     uint64_t elapsed_ns;  /**< the whole request, in nanoseconds */

@@ -10,7 +10,7 @@
  * what to do about it.
  *
  *     struct cubby_error error = CUBBY_ERROR_INIT;
- *     if (cubby_cache_open(spec, NULL, &cache, &error) < 0)
+ *     if (cubby_cache_open(spec, &cache, &error) < 0)
  *         fprintf(stderr, "%s\n", error.message);
  *     cubby_error_clear(&error);
  */

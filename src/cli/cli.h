@@ -5,6 +5,7 @@
 #define CUBBY_CLI_CLI_H
 
 #include <argp.h>
+#include <jansson.h>
 #include <stdbool.h>
 
 #include <cubby/cubby.h>
@@ -35,14 +36,24 @@ typedef int verb_function(struct cli *cli, int argc, char **argv);
 verb_function verb_compile, verb_link, verb_key, verb_stats, verb_ls, verb_show, verb_get, verb_rm,
     verb_clear, verb_doctor;
 
-/*
- * Parses a verb's arguments. arguments: what the parser's own input is, and cli for its child.
- * Ends the process with status 2 on wrong usage, with 0 after --help.
- */
+/* The input of a verb's parser. */
 struct verb_input {
     struct cli *cli; /* first: cli_argp's input */
     void *own;
 };
+
+/* As argp_parse(): ends the process with status 2 on wrong usage, with 0 after --help; and where
+ * memory is short. */
+void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input);
+
+/* Says so on stderr and ends the process. */
+void out_of_memory(void) __attribute__((noreturn));
+
+/* Prints one line of JSON. Ends the process where json is NULL: memory was short for it. */
+void print_json(const json_t *json);
+
+/* Sets a member and takes over the value; ends the process where memory is short. */
+void json_add(json_t *object, const char *name, json_t *value);
 
 /* The exit status that fits a library error. */
 enum status status_of(int code);

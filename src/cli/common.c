@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { OPTION_CACHE = 256, OPTION_JSON };
@@ -39,6 +40,28 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 }
 
 const struct argp cli_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
+
+void out_of_memory(void) {
+    fputs("cubby: out of memory\n", stderr);
+    exit(STATUS_USAGE);
+}
+
+void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input) {
+    if (argp_parse(argp, argc, argv, flags, NULL, input) != 0)
+        out_of_memory(); /* what else can go wrong has ended the process */
+}
+
+void print_json(const json_t *json) {
+    if (!json || json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12)) < 0)
+        out_of_memory();
+    putchar('\n');
+    fflush(stdout);
+}
+
+void json_add(json_t *object, const char *name, json_t *value) {
+    if (json_object_set_new(object, name, value) < 0)
+        out_of_memory();
+}
 
 enum status status_of(int code) {
     switch (code) {

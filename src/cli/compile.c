@@ -128,13 +128,15 @@ static bool is_source(const char *output, const char *source) {
 /* Two sources of the same name would overwrite each other's results. */
 static int check_outputs(const struct compile_args *args) {
     char **outputs = calloc(args->file_count, sizeof(*outputs));
-    int status = outputs ? STATUS_OK : STATUS_USAGE;
+    int status = STATUS_OK;
 
-    for (size_t i = 0; outputs && i < args->file_count; i++) {
+    if (!outputs)
+        out_of_memory();
+    for (size_t i = 0; i < args->file_count; i++) {
         outputs[i] = output_of(args, args->files[i]);
         if (!outputs[i])
-            status = STATUS_USAGE;
-        else if (is_source(outputs[i], args->files[i])) {
+            out_of_memory();
+        if (is_source(outputs[i], args->files[i])) {
             fprintf(stderr,
                     "cubby: %s would be replaced by what is compiled from it: give -o another "
                     "file\n",
@@ -156,7 +158,7 @@ static int check_outputs(const struct compile_args *args) {
                 outputs[i]);
         status = STATUS_USAGE;
     }
-    for (size_t i = 0; outputs && i < args->file_count; i++)
+    for (size_t i = 0; i < args->file_count; i++)
         free(outputs[i]);
     free(outputs);
     return status;
@@ -218,7 +220,7 @@ int verb_compile(struct cli *cli, int argc, char **argv) {
     int status;
 
     argv[0] = (char *)"cubby compile";
-    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    parse_arguments(&ARGP, argc, argv, 0, &input);
     status = check_usage(cli, &args);
     if (status == STATUS_OK) {
         enum status opened = STATUS_USAGE;

@@ -182,7 +182,7 @@ int verb_doctor(struct cli *cli, int argc, char **argv) {
     json_t *report;
 
     argv[0] = (char *)"cubby doctor";
-    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    parse_arguments(&ARGP, argc, argv, 0, &input);
     cache = open_cache(cli, &status);
     if (!cache)
         return status;
@@ -191,8 +191,7 @@ int verb_doctor(struct cli *cli, int argc, char **argv) {
         find_nvrtc(cache, &status), "nvjitlink", find_tool(cache, CUBBY_TOOL_NVJITLINK), "nvvm",
         find_tool(cache, CUBBY_TOOL_NVVM), "device", find_device(), "stores", find_stores(cache));
     if (cli->json) {
-        json_dumpf(report, stdout, JSON_COMPACT);
-        putchar('\n');
+        print_json(report);
     } else {
         print_report(report);
     }

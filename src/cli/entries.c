@@ -70,7 +70,7 @@ static struct cubby_cache *begin(struct cli *cli, struct entry_args *args, const
                               NULL};
 
     argv[0] = (char *)name;
-    argp_parse(&argp, argc, argv, 0, NULL, &input);
+    parse_arguments(&argp, argc, argv, 0, &input);
     *ret_status = STATUS_OK;
     return open_store(cli, ret_status);
 }
@@ -140,8 +140,7 @@ static int list_entry(const char *tier, const struct cubby_entry_info *info, voi
                                  object_info.target, "arch", text_json(object_info.arch), "source",
                                  text_json(object_info.source_name), "created", created);
 
-        json_dumpf(line, stdout, JSON_COMPACT);
-        putchar('\n');
+        print_json(line);
         json_decref(line);
     } else {
         printf("%s  %-6s  %9s  %-5s  %-11s  %s  %s\n", hex, tier,
@@ -179,8 +178,7 @@ static void show_json(const char *hex, const struct cubby_object *object,
                   info->toolchain, "created", created, "compile_ms", (double)info->compile_ns / 1e6,
                   "names", names_json(object), "log", text_json(cubby_object_log(object)));
 
-    json_dumpf(shown, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    putchar('\n');
+    print_json(shown);
     json_decref(shown);
 }
 

@@ -17,7 +17,8 @@ struct key_args {
 };
 
 static const struct argp_option OPTIONS[] = {
-    {"explain", OPTION_EXPLAIN, NULL, 0, "List every field that enters the key", 0},
+    {"explain", OPTION_EXPLAIN, NULL, 0,
+     "List every field that enters the key, and the header files", 0},
     {0},
 };
 
@@ -49,8 +50,14 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 static const struct argp_child CHILDREN[] = {
     {&program_argp, 0, "What to compile and how:", 1}, {&cli_argp, 0, "Common options:", 2}, {0}};
 static const struct argp ARGP = {
-    OPTIONS,  parse, "FILE", "Prints the key under which a program is kept: 64 hexadecimal digits.",
-    CHILDREN, NULL,  NULL};
+    OPTIONS,
+    parse,
+    "FILE",
+    "Prints the key under which a program is kept, with its header files as they are now: 64 "
+    "hexadecimal digits.",
+    CHILDREN,
+    NULL,
+    NULL};
 
 static void print_field(const char *name, const char *value, void *context) {
     json_t *fields = context;
@@ -80,8 +87,7 @@ static int print_key(const struct cli *cli, const struct key_args *args, struct 
             json_pack("{s:o, s:s, s:o, s:o*}", "source", text_json(args->file), "key", hex,
                       "reason", reason ? text_json(reason) : json_null(), "fields", fields);
 
-        json_dumpf(object, stdout, JSON_COMPACT);
-        putchar('\n');
+        print_json(object);
         json_decref(object);
     } else if (args->explain) {
         printf("%-16s %s\n", "key", hex);
@@ -103,7 +109,7 @@ int verb_key(struct cli *cli, int argc, char **argv) {
     int status;
 
     argv[0] = (char *)"cubby key";
-    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    parse_arguments(&ARGP, argc, argv, 0, &input);
     cache = open_cache(cli, &opened);
     status = cache ? program_args_finish(&args.program, cache, &args.file, 1) : (int)opened;
     if (status == STATUS_OK) {

@@ -162,7 +162,7 @@ static json_t *report_link(const struct link_args *args, const char *output,
 
     for (size_t i = 0; i < args->file_count; i++)
         json_array_append_new(inputs, text_json(args->files[i]));
-    json_object_set_new(report, "inputs", inputs);
+    json_add(report, "inputs", inputs);
     free(source);
     return report;
 }
@@ -200,7 +200,7 @@ int verb_link(struct cli *cli, int argc, char **argv) {
     int status;
 
     argv[0] = (char *)"cubby link";
-    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    parse_arguments(&ARGP, argc, argv, 0, &input);
     if (cli->json && args.output && strcmp(args.output, "-") == 0) {
         fputs("cubby: --json and -o - both want standard output: give -o a file\n", stderr);
         free(args.options);

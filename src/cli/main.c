@@ -18,8 +18,7 @@ struct verb {
 
 static const struct verb VERBS[] = {
     {"compile", verb_compile, "compile CUDA C++, PTX or NVVM IR through the cache"},
-    {"link", verb_link,
-     "link LTO-IR, PTX, cubins, fatbins, objects and libraries through the cache"},
+    {"link", verb_link, "link LTO-IR, PTX, cubins, objects and libraries through the cache"},
     {"key", verb_key, "print the key of a program; --explain shows what is in it"},
     {"stats", verb_stats, "print what the stores hold and what happened to them"},
     {"ls", verb_ls, "list the stored objects"},
@@ -137,7 +136,7 @@ int main(int argc, char **argv) {
             BUFSIZ); /* a line is one write, whole also beside other writers */
     argp_err_exit_status = STATUS_USAGE;
     argp_program_version_hook = print_version;
-    argp_parse(&GLOBAL_ARGP, argc, argv, ARGP_IN_ORDER, NULL, &input);
+    parse_arguments(&GLOBAL_ARGP, argc, argv, ARGP_IN_ORDER, &input);
     cubby_log_set(print_log, CUBBY_LOG_DEBUG, &cli);
     status = input.verb->run(&cli, argc - input.verb_index, argv + input.verb_index);
     if (fflush(stdout) != 0 || ferror(stdout)) {

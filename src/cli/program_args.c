@@ -55,16 +55,11 @@ static const struct argp_option OPTIONS[] = {
 
 /* ---- Reading the command line ------------------------------------------------------- */
 
-static void no_memory(void) {
-    fputs("cubby: out of memory\n", stderr);
-    exit(STATUS_USAGE);
-}
-
 static void add_string(const char ***list, size_t *count, const char *text) {
     const char **grown = realloc(*list, (*count + 1) * sizeof(*grown));
 
     if (!grown)
-        no_memory();
+        out_of_memory();
     *list = grown;
     grown[(*count)++] = text;
 }
@@ -75,7 +70,7 @@ static void add_option(struct program_args *args, const char *prefix, const char
     char *text;
 
     if (!grown || asprintf(&text, "%s%s", prefix, value) < 0)
-        no_memory();
+        out_of_memory();
     args->owned = grown;
     grown[args->owned_count++] = text;
     add_string(&args->options, &args->option_count, text);
@@ -220,7 +215,7 @@ static void add_toolkit_include(struct program_args *args, const char *dir) {
 
     add_option(args, "-I", dir);
     if (asprintf(&cccl, "%s/cccl", dir) < 0)
-        no_memory();
+        out_of_memory();
     if (access(cccl, F_OK) == 0)
         add_option(args, "-I", cccl);
     free(cccl);

@@ -37,8 +37,9 @@ json_t *names_json(const struct cubby_object *object) {
         if (json_object_set_new(names, expression, text_json(lowered)) < 0) {
             char *copy = marked(expression);
 
-            if (copy)
-                json_object_set_new(names, copy, text_json(lowered));
+            if (!copy)
+                out_of_memory();
+            json_add(names, copy, text_json(lowered));
             free(copy);
         }
     }
@@ -61,25 +62,22 @@ json_t *report_new(const char *source, const char *output, const char *target, c
 
     if (outcome->has_key)
         cubby_key_format(&outcome->key, key);
-    json_object_set_new(report, "source", text_json(source));
-    json_object_set_new(report, "output", output ? text_json(output) : json_null());
-    json_object_set_new(report, "target", json_string(target));
-    json_object_set_new(report, "arch", arch ? text_json(arch) : json_null());
-    json_object_set_new(report, "key", *key ? json_string(key) : json_null());
-    json_object_set_new(report, "outcome",
-                        json_string(failed ? "error" : cubby_outcome_name(outcome->kind)));
-    json_object_set_new(report, "tier", *outcome->tier ? json_string(outcome->tier) : json_null());
-    json_object_set_new(report, "elapsed_ms", milliseconds(outcome->elapsed_ns));
-    json_object_set_new(report, "compile_ms", milliseconds(outcome->compile_ns));
-    json_object_set_new(report, "bytes",
-                        json_integer(object ? (json_int_t)cubby_object_size(object) : 0));
-    json_object_set_new(report, "names", names_json(object));
-    json_object_set_new(report, "log", text_json(log));
-    json_object_set_new(report, "reason",
-                        *outcome->reason ? text_json(outcome->reason) : json_null());
+    json_add(report, "source", text_json(source));
+    json_add(report, "output", output ? text_json(output) : json_null());
+    json_add(report, "target", json_string(target));
+    json_add(report, "arch", arch ? text_json(arch) : json_null());
+    json_add(report, "key", *key ? json_string(key) : json_null());
+    json_add(report, "outcome", json_string(failed ? "error" : cubby_outcome_name(outcome->kind)));
+    json_add(report, "tier", *outcome->tier ? json_string(outcome->tier) : json_null());
+    json_add(report, "elapsed_ms", milliseconds(outcome->elapsed_ns));
+    json_add(report, "compile_ms", milliseconds(outcome->compile_ns));
+    json_add(report, "bytes", json_integer(object ? (json_int_t)cubby_object_size(object) : 0));
+    json_add(report, "names", names_json(object));
+    json_add(report, "log", text_json(log));
+    json_add(report, "reason", *outcome->reason ? text_json(outcome->reason) : json_null());
     if (failed) {
-        json_object_set_new(report, "error", text_json(error->message));
-        json_object_set_new(report, "status", json_integer(status_of(error->code)));
+        json_add(report, "error", text_json(error->message));
+        json_add(report, "status", json_integer(status_of(error->code)));
     }
     return report;
 }
@@ -144,9 +142,7 @@ void report_print(const struct cli *cli, const json_t *report, size_t done, size
     bool failed = json_object_get(report, "error") != NULL;
 
     if (cli->json) {
-        json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-        putchar('\n');
-        fflush(stdout);
+        print_json(report);
     }
     if (failed) {
         fprintf(stderr, "cubby: %s\n", text_in(report, "error"));

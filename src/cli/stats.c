@@ -98,15 +98,14 @@ static int print_stats(const struct cli *cli, struct cubby_cache *cache,
         result = cubby_cache_tier_stats(cache, i, &one, error);
         add_stats(&sum, &one);
         tier = stats_json(&one);
-        json_object_set_new(tier, "tier", json_string(cubby_cache_tier_name(cache, i)));
-        json_object_set_new(tier, "max_size", json_integer((json_int_t)one.max_size));
+        json_add(tier, "tier", json_string(cubby_cache_tier_name(cache, i)));
+        json_add(tier, "max_size", json_integer((json_int_t)one.max_size));
         json_array_append_new(tiers, tier);
     }
     if (result == 0 && cli->json) {
         report = stats_json(&sum);
         json_object_set(report, "tiers", tiers);
-        json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-        putchar('\n');
+        print_json(report);
         json_decref(report);
     } else if (result == 0) {
         print_text(&sum);
@@ -124,7 +123,7 @@ int verb_stats(struct cli *cli, int argc, char **argv) {
     int result;
 
     argv[0] = (char *)"cubby stats";
-    argp_parse(&ARGP, argc, argv, 0, NULL, &input);
+    parse_arguments(&ARGP, argc, argv, 0, &input);
     cache = open_store(cli, &status);
     if (!cache)
         return status;

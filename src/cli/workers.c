@@ -36,9 +36,7 @@ int workers_serve(const struct compile_args *args, struct cubby_cache *cache) {
         if (file >= args->file_count)
             return STATUS_USAGE;
         report = compile_file(args, cache, args->files[file]);
-        json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-        putchar('\n');
-        fflush(stdout);
+        print_json(report);
         json_decref(report);
     }
     return STATUS_OK;
@@ -143,7 +141,7 @@ static json_t *report_death(const struct pool *pool, const struct worker *worker
              file);
     report = report_new(file, NULL, cubby_target_name(program_target(&pool->args->program, file)),
                         pool->args->program.arch, NULL, &outcome, &error);
-    json_object_set_new(report, "status", json_integer(STATUS_REFUSED));
+    json_add(report, "status", json_integer(STATUS_REFUSED));
     return report;
 }
 

@@ -106,7 +106,7 @@ bool trace_headers(const struct trace *trace, struct names *ret_headers, bool *r
     known = known && !ret_headers->failed;
     *ret_whole = known && names_has(ret_headers, BUILTIN_HEADER);
     json_decref(json);
-    if (!known)
+    if (!known && trace->fd >= 0)
         log_line(CUBBY_LOG_INFO, "NVRTC's trace of the headers that it read is not readable");
     return known;
 }

@@ -17,6 +17,7 @@ struct harvest {
     struct search search;
     struct header_texts texts;
     struct names macros;
+    struct names argument_words; /* of what was given to macros that ask for files */
     struct deps *deps;
     bool has_macro_include; /* the text includes what only the preprocessor can name */
     const char *from;       /* path of the text that is looked through */
@@ -197,6 +198,18 @@ static void on_include(const struct scan_reference *reference, void *context) {
     free_places(&places);
 }
 
+static void add_words(struct names *words, const char *text, size_t size) {
+    const char *end = text + size;
+
+    while (text < end) {
+        const char *word_end = scan_word_end(text, end);
+
+        if (word_end > text)
+            names_add(words, text, (size_t)(word_end - text));
+        text = word_end > text ? word_end : text + 1;
+    }
+}
+
 static void on_probe(const struct scan_reference *reference, void *context) {
     struct harvest *harvest = context;
     bool all = reference->kind == SCAN_PROBE_NEXT;
@@ -208,6 +221,8 @@ static void on_probe(const struct scan_reference *reference, void *context) {
     }
     if (!all && is_in_memory(harvest, reference))
         return;
+    if (reference->by_macro)
+        add_words(&harvest->argument_words, reference->spelling, reference->length);
     look_at_places(harvest, reference, all, &places);
     for (size_t i = 0; i < places.count; i++)
         note(harvest, &places.items[i], NULL);
@@ -239,6 +254,37 @@ static void look_for_probes(struct harvest *harvest) {
     for (size_t i = 0; i < harvest->texts.count && harvest->result == 0; i++) {
         harvest->from = harvest->texts.items[i].path;
         scan_probes(&harvest->texts.items[i].scan, &harvest->macros, on_probe, harvest);
+    }
+}
+
+/* What a macro is given is expanded before it gets it: HAS(<lib/a.h>) after "#define lib other". */
+static void on_definition(const char *name, size_t length, void *context) {
+    struct harvest *harvest = context;
+    char *word = strndup(name, length);
+
+    if (!word)
+        harvest->result = CUBBY_ERR_NO_MEMORY;
+    else if (names_has(&harvest->argument_words, word))
+        give_up(harvest, "%.80s defines %.60s, which changes what __has_include is asked for",
+                harvest->from, word);
+    free(word);
+}
+
+static void check_definitions(struct harvest *harvest) {
+    if (harvest->argument_words.count == 0)
+        return;
+    for (size_t i = 0; i < harvest->texts.count && harvest->result == 0; i++) {
+        harvest->from = harvest->texts.items[i].path;
+        scan_definitions(&harvest->texts.items[i].scan, on_definition, harvest);
+    }
+    harvest->from = "an option";
+    for (size_t i = 0; i < harvest->program->options.count; i++) {
+        const char *text = harvest->program->options.items[i].text;
+
+        if (strncmp(text, "-D=", 3) == 0)
+            on_definition(text + 3,
+                          (size_t)(scan_word_end(text + 3, text + strlen(text)) - text - 3),
+                          harvest);
     }
 }
 
@@ -394,19 +440,33 @@ static void collect_texts(struct harvest *harvest) {
         add_traced(harvest, headers->items[i]);
 }
 
+/* Words that the compile's time or the file system decide, and that no one keeps track of. */
+static void check_words(struct harvest *harvest, const struct header_text *text) {
+    struct pieces pieces = {0};
+    struct scan_words words;
+    const char *made;
+
+    scan_words(&text->scan, &words);
+    if (words.volatile_macro)
+        give_up(harvest, "the header %.120s uses %s, which changes with every compile", text->path,
+                words.volatile_macro);
+    if (!words.pastes)
+        return;
+    pieces_add(&pieces, text->scan.start, (size_t)(text->scan.end - text->scan.start));
+    made = pieces_word(&pieces);
+    if (made)
+        give_up(harvest, "the header %.120s can make %s out of pieces with ##", text->path, made);
+}
+
 /* The files themselves, under the names by which they were read. */
 static void note_texts(struct harvest *harvest, int64_t started_ns) {
     for (size_t i = 0; i < harvest->texts.count; i++) {
         const struct header_text *text = &harvest->texts.items[i];
-        struct scan_words words;
         struct place place = {.path = text->path, .kind = DEP_FILE};
 
         if (!text->is_file)
             continue;
-        scan_words(&text->scan, &words);
-        if (words.volatile_macro)
-            give_up(harvest, "the header %.120s uses %s, which changes with every compile",
-                    text->path, words.volatile_macro);
+        check_words(harvest, text);
         if (!file_stamp_before(&text->stamp, started_ns))
             give_up(harvest, "the header %.180s changed while the program was compiled",
                     text->path);
@@ -437,6 +497,7 @@ int harvest(const struct cubby_program *program, const struct harvest_trace *tra
         look_for_pre_includes(&harvest);
         look_for_includes(&harvest);
         look_for_probes(&harvest);
+        check_definitions(&harvest);
         if (trace->is_there)
             look_for_unexplained(&harvest);
         note_texts(&harvest, started_ns);
@@ -444,9 +505,10 @@ int harvest(const struct cubby_program *program, const struct harvest_trace *tra
         if (!deps_sort(ret_deps))
             give_up(&harvest, "a header changed while the program was compiled");
     }
-    if (harvest.macros.failed || ret_deps->failed)
+    if (harvest.macros.failed || harvest.argument_words.failed || ret_deps->failed)
         harvest.result = CUBBY_ERR_NO_MEMORY;
     names_free(&harvest.macros);
+    names_free(&harvest.argument_words);
     header_texts_free(&harvest.texts);
     search_close(&harvest.search);
     if (harvest.result == 0 && ret_reason[0])

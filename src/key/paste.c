@@ -23,7 +23,8 @@ static void add_piece(struct pieces *pieces, const char *piece, size_t length) {
         const char *text = WORDS[word];
         size_t total = strlen(text);
 
-        for (size_t from = 0; from + length <= total; from++) {
+        /* The whole word is no piece; it is found by other means. */
+        for (size_t from = 0; length < total && from + length <= total; from++) {
             if (memcmp(text + from, piece, length) == 0)
                 pieces->ends[word][from] |= UINT32_C(1) << (from + length);
         }

@@ -107,7 +107,7 @@ static const char *skip_blanks(const char *at, const char *end) {
     }
 }
 
-static const char *word_end(const char *at, const char *end) {
+const char *scan_word_end(const char *at, const char *end) {
     while (at < end && (isalnum((unsigned char)*at) || *at == '_'))
         at++;
     return at;
@@ -128,7 +128,7 @@ static const char *find_word(const char *at, const struct scan_text *text, const
     for (; (at = find(at, text->end, word)); at += length) {
         bool begins = at == text->start || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
 
-        if (begins && word_end(at, text->end) == at + length)
+        if (begins && scan_word_end(at, text->end) == at + length)
             return at;
     }
     return NULL;
@@ -170,7 +170,7 @@ static bool read_literal(const char *at, const char *end, struct scan_reference 
 
 static void scan_directive(const char *at, const char *end, scan_visit visit, void *context) {
     const char *start = skip_blanks(at, end);
-    const char *after = word_end(start, end);
+    const char *after = scan_word_end(start, end);
     struct scan_reference reference = {.what = start,
                                        .what_length = (size_t)(line_end(start, end) - start)};
 
@@ -214,11 +214,11 @@ static const char *defined_name(const struct scan_text *text, const char *at,
     if (!hash)
         return NULL;
     word = skip_blanks(hash + 1, text->end);
-    end = word_end(word, text->end);
+    end = scan_word_end(word, text->end);
     if (!word_is(word, end, "define"))
         return NULL;
     word = skip_blanks(end, text->end);
-    *ret_end = word_end(word, text->end);
+    *ret_end = scan_word_end(word, text->end);
     return word;
 }
 
@@ -277,6 +277,7 @@ void scan_probes(const struct scan_text *text, const struct names *macros, scan_
         for (; (at = find_word(at, text, macros->items[i])); at++) {
             struct scan_reference reference = {
                 .kind = probe_kind(macros->items[i]),
+                .by_macro = i >= SCAN_PROBE_MACROS,
                 .what = at,
                 .what_length = (size_t)(line_end(at, text->end) - at),
             };
@@ -289,5 +290,16 @@ void scan_probes(const struct scan_text *text, const struct names *macros, scan_
                 continue;
             visit(&reference, context);
         }
+    }
+}
+
+void scan_definitions(const struct scan_text *text, scan_definition visit, void *context) {
+    const char *at = text->start;
+
+    for (; (at = find_word(at, text, "define")); at++) {
+        const char *end, *name = defined_name(text, at + 1, &end);
+
+        if (name && name > at && end > name)
+            visit(name, (size_t)(end - name), context);
     }
 }

@@ -37,6 +37,7 @@ struct scan_reference {
                              NULL where only the preprocessor could tell (a macro) */
     size_t length;
     bool quoted;      /* "name", not <name> */
+    bool by_macro;    /* given to a macro that some text defines, and expanded on its way */
     const char *what; /* the line from the directive on, for messages; ends at the line's end */
     size_t what_length;
 };
@@ -58,6 +59,14 @@ void scan_probe_macros(const struct scan_text *text, struct names *macros);
 /* Visits each use of one of those macros. */
 void scan_probes(const struct scan_text *text, const struct names *macros, scan_visit visit,
                  void *context);
+
+/* Called with each name that a text defines as a macro; not NUL-terminated. */
+typedef void (*scan_definition)(const char *name, size_t length, void *context);
+
+void scan_definitions(const struct scan_text *text, scan_definition visit, void *context);
+
+/* Where the word at this position ends; the position itself where none begins. */
+const char *scan_word_end(const char *at, const char *end);
 
 /* What the words of a text say, wherever they stand. */
 struct scan_words {

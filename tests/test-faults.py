@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Faults: each system call on a store fails, once or from then on; each is the last one before a kill.
+
+A compile succeeds all the same, with the right bytes; what was stored before is still there; and the
+store works again once the fault is gone. Memory that runs out ends a command with a message at worst.
+
+CUBBY_TEST_FAULTS=N looks at every N-th call only (default 41; 1 is all of them, some ten
+thousand, and takes about half an hour).
+"""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+TOP = os.path.abspath(os.environ.get("top_builddir", "."))
+CUBBY = os.path.join(TOP, "cubby")
+INJECT = os.path.join(TOP, "tests", ".libs", "inject.so")
+DOUBLE = os.path.join(TOP, "tests", ".libs", "fake_nvrtc.so")
+BUILTINS = os.path.join(TOP, "tests", ".libs", "fake_builtins_1.so")
+STRIDE = int(os.environ.get("CUBBY_TEST_FAULTS", "41"))
+
+KINDS = {"open": ["ENOSPC", "EMFILE", "EROFS", "EIO"], "read": ["EIO", "SHORT", "EINTR"],
+         "write": ["ENOSPC", "EIO", "EDQUOT", "SHORT", "EINTR"], "sync": ["EIO"],
+         "rename": ["EIO", "ENOSPC"], "unlink": ["EIO"], "mkdir": ["ENOSPC", "EROFS"],
+         "lock": ["EIO", "EINTR"], "map": ["ENOMEM"], "stat": ["EIO", "ESTALE"], "time": ["EIO"],
+         "truncate": ["EIO"]}
+
+
+class Store:
+    """A store in a folder of its own, with some entries and a toolkit of doubles."""
+
+    def __init__(self, root, name, spec):
+        self.folder = os.path.join(root, name)
+        self.root, self.spec = root, spec % (self.folder + "/store")
+        os.makedirs(self.folder)
+
+    def run(self, *arguments, inject=None, preload=True):
+        environment = dict(os.environ, CUDA_HOME=os.path.join(self.root, "toolkit"),
+                           HOME=self.folder, CUBBY_CUDA="/no/such/libcuda.so.1")
+        environment.pop("CUBBY_NVRTC", None)
+        environment.pop("LD_LIBRARY_PATH", None)
+        if inject:
+            environment.update(INJECT=inject, INJECT_REPORT=self.folder + "/report",
+                               LD_PRELOAD=INJECT)
+            if not inject.startswith("malloc"):
+                environment["INJECT_UNDER"] = self.folder + "/store"
+        return subprocess.run([CUBBY, "--cache", self.spec] + list(arguments), cwd=self.folder,
+                              env=environment, capture_output=True, text=True, timeout=60)
+
+    def compile(self, program, inject=None):
+        """(exit status, outcome, right bytes) of compiling a program by number."""
+        source, output = "p%d.cu" % program, os.path.join(self.folder, "out")
+        if not os.path.exists(os.path.join(self.folder, source)):
+            with open(os.path.join(self.folder, source), "w", encoding="utf-8") as file:
+                file.write("program %d " % program + "x" * 3000)
+        if os.path.exists(output):
+            os.unlink(output)
+        run = self.run("--json", "compile", "--arch", "sm_90", "--no-toolkit-include", "-o", output,
+                       source, inject=inject)
+        outcome, right = None, False
+        if run.stdout.strip():
+            try:
+                outcome = json.loads(run.stdout.splitlines()[0]).get("outcome")
+            except ValueError:
+                outcome = "half a report"
+        if os.path.exists(output):
+            with open(output, encoding="utf-8") as file:
+                text = file.read()
+            right = "program %d xxx" % program in text and text.count("x") >= 3000
+        return run.returncode, outcome, right, run.stderr
+
+    def fired(self):
+        with open(self.folder + "/report", encoding="utf-8") as file:
+            return file.read().split()[1] == "fired"
+
+    def fill(self, count=3):
+        for program in range(count):
+            status, outcome, right, said = self.compile(program)
+            if status != 0 or outcome != "compiled" or not right:
+                raise SystemExit("the store cannot be filled: %s" % said)
+
+    def copy_to(self, name):
+        """The same in another folder; a SQLite store is at rest, so its files can be copied."""
+        other = Store.__new__(Store)
+        other.root, other.folder = self.root, os.path.join(self.root, name)
+        other.spec = self.spec.replace(self.folder, other.folder)
+        shutil.rmtree(other.folder, ignore_errors=True)
+        shutil.copytree(self.folder, other.folder)
+        return other
+
+
+def calls(store, action, kind):
+    """How many calls of a kind an action makes on the store."""
+    trial = store.copy_to(os.path.basename(store.folder) + "-count")
+    action(trial, "%s:1000000" % kind)
+    with open(trial.folder + "/report", encoding="utf-8") as file:
+        return int(file.read().split()[0])
+
+
+def compile_new(store, inject):
+    return store.compile(7, inject)
+
+
+def compile_old(store, inject):
+    return store.compile(1, inject)
+
+
+def check_after(store, old, problems, what):
+    """The fault is gone: what was there is there, and new programs are compiled and kept."""
+    for program in old:
+        status, outcome, right, said = store.compile(program)
+        if status != 0 or not right or outcome != "hit":
+            problems.append("%s: afterwards program %d: %s %s %s" % (what, program, status, outcome,
+                                                                    said[:200]))
+    for wanted in ("compiled", "hit"):
+        status, outcome, right, said = store.compile(9)
+        if status != 0 or not right or outcome != wanted:
+            problems.append("%s: afterwards a new program: %s %s, expected %s: %s" %
+                            (what, status, outcome, wanted, said[:200]))
+    if store.run("verify").returncode == 4:
+        problems.append("%s: afterwards verify finds damage" % what)
+
+
+def one_fault(job):
+    """One command with one fault, and what must hold."""
+    store, name, action, inject, number, survivors = job
+    trial = store.copy_to("trial-%d" % number)
+    what = "%s, %s" % (name, inject)
+    problems = []
+    try:
+        status, outcome, right, said = action(trial, inject)
+        killed = inject.endswith("KILL") and trial.fired()
+        if killed and status != -9:
+            problems.append("%s: not killed: %d" % (what, status))
+        if not killed and (status != 0 or not right or outcome not in ("compiled", "hit")):
+            problems.append("%s: %s %s %s" % (what, status, outcome, said[:300]))
+        check_after(trial, survivors, problems, what)
+    except subprocess.TimeoutExpired:
+        problems.append("%s: it hangs" % what)
+    shutil.rmtree(trial.folder)
+    return problems
+
+
+def one_memory_fault(job):
+    """Memory runs out: the command ends as it should or says so, and never by a signal."""
+    store, name, action, inject, number, survivors = job
+    trial = store.copy_to("trial-%d" % number)
+    what = "%s, %s" % (name, inject)
+    problems = []
+    status, outcome, right, said = action(trial, inject)
+    sound = right and outcome in ("compiled", "hit")
+    if status < 0 or status > 4 or (status == 0 and not sound) or (status != 0 and not said):
+        problems.append("%s: %d %s %s" % (what, status, outcome, said[:300]))
+    check_after(trial, survivors, problems, what)
+    shutil.rmtree(trial.folder)
+    return problems
+
+
+def jobs(root):
+    """Every store with every action, kind and number of call."""
+    numbers = itertools.count()
+    specs = {"file": "file:%s", "capped": "file:%s?max_size=1M", "durable": "file:%s?durable=1",
+             "sqlite": "sqlite:%s.db", "tiers": "memory,file:%s"}
+    for title, spec in specs.items():
+        filled, empty = Store(root, title, spec), Store(root, title + "-empty", spec)
+        if filled.run("stats").returncode != 0:
+            print("%s: not in this build" % title)
+            continue
+        filled.fill()
+        cases = [("%s: new" % title, filled, compile_new, [0, 1, 2]),
+                 ("%s: hit" % title, filled, compile_old, [0, 2]),
+                 ("%s: empty store" % title, empty, compile_new, [])]
+        for name, store, action, survivors in cases:
+            for kind, errors in KINDS.items():
+                count = calls(store, action, kind)
+                for n in range(1, count + 1):
+                    for form, error in itertools.product(("", "+"), errors):
+                        if error in ("SHORT", "EINTR") and form == "+":
+                            continue  # no progress at all, for ever, is no system
+                        if next(numbers) % STRIDE == 0:
+                            inject = "%s:%d%s:%s" % (kind, n, form, error)
+                            yield one_fault, (store, name, action, inject, next(numbers), survivors)
+            for n in range(1, calls(store, action, "any") + 1):
+                if next(numbers) % STRIDE == 0:
+                    yield one_fault, (store, name, action, "any:%d:KILL" % n, next(numbers),
+                                      survivors)
+            for n in range(1, calls(store, action, "malloc") + 1):
+                if next(numbers) % (4 * STRIDE) == 0:
+                    form = "+" if n % 2 else ""
+                    yield one_memory_fault, (store, name, action, "malloc:%d%s" % (n, form),
+                                             next(numbers), survivors)
+
+
+def make_toolkit(root):
+    lib = os.path.join(root, "toolkit", "lib64")
+    os.makedirs(lib)
+    shutil.copy(DOUBLE, os.path.join(lib, "libnvrtc.so.13"))
+    shutil.copy(BUILTINS, os.path.join(lib, "libnvrtc-builtins.so.13.90"))
+
+
+def main():
+    if not os.path.exists(INJECT):
+        print("the injector was not built")
+        sys.exit(77)
+    if os.environ.get("ASAN_OPTIONS") and subprocess.run(
+            ["grep", "-q", "__asan_init", CUBBY], check=False).returncode == 0:
+        print("a sanitizer has taken the place of what would be injected")
+        sys.exit(77)
+    root = tempfile.mkdtemp()
+    tried, problems = 0, []
+    try:
+        make_toolkit(root)
+        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+            for found in pool.map(lambda job: job[0](job[1]), jobs(root)):
+                tried += 1
+                problems += found
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    for problem in problems[:40]:
+        print(problem)
+    print("%d faults tried, %d problems" % (tried, len(problems)))
+    sys.exit(1 if problems or tried == 0 else 0)
+
+
+if __name__ == "__main__":
+    main()
