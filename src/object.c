@@ -26,7 +26,7 @@ int object_from_blob(struct cubby_blob *blob, enum cubby_entry_kind kind,
 /* Puts a blob whose payload lies as it is in the place of a compressed one, *blob. */
 static int decode(const struct cubby_key *key, struct entry_view *view, struct cubby_blob **blob,
                   struct cubby_error *error) {
-    struct cubby_blob *decoded;
+    struct cubby_blob *decoded = NULL;
     int result = entry_decode(view, key, &decoded, error);
 
     if (result < 0)

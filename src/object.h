@@ -23,8 +23,8 @@ enum object_reading {
 
 /*
  * An object over an entry as a tier keeps it: the MAC is checked where there is a secret (else
- * NULL), and a compressed payload is decoded. Steals the blob, also on failure. Returns 0; CORRUPT; INVALID
- * without the right MAC; UNSUPPORTED for a form that this build cannot read; NO_MEMORY.
+ * NULL), and a compressed payload is decoded. Steals the blob, also on failure. Returns 0; CORRUPT;
+ * INVALID without the right MAC; UNSUPPORTED for a form that this build cannot read; NO_MEMORY.
  */
 int object_from_stored(struct cubby_blob *blob, enum cubby_entry_kind kind,
                        const struct cubby_key *key, const struct mac_key *secret, unsigned reading,

@@ -11,7 +11,7 @@ export TMPDIR="$work/scratch"
 mkdir "$TMPDIR"
 
 "$bench" --quick --json --output "$work/copy.json" >"$work/report.json"
-"$bench" --quick --runs 2 --filter hit/file >"$work/table"
+"$bench" --quick --runs 2 --filter hit/file/ >"$work/table"
 test -z "$(ls "$TMPDIR")" || { echo "the benchmark left files behind"; exit 1; }
 cmp "$work/report.json" "$work/copy.json"
 test "$(grep -c '^hit/file/' "$work/table")" = 3

@@ -74,11 +74,6 @@ static void reseal(struct cubby_blob *entry) {
     memcpy(trailer_of(entry) + SUM, &sum, sizeof(sum));
 }
 
-static void set_u64(struct cubby_blob *entry, int offset, uint64_t value) {
-    value = htole64(value);
-    memcpy(trailer_of(entry) + offset, &value, sizeof(value));
-}
-
 /* What reading the entry gives; the error is cleared before. */
 static int reading(struct cubby_blob *entry, const struct mac_key *secret,
                    struct cubby_error *error) {
@@ -377,7 +372,8 @@ static struct cubby_blob *claiming_entry(const void *stored, size_t stored_size,
 
     ck_assert_int_eq(entry_encode(KIND, key(), stored, stored_size, NULL, 0, &entry, NULL), 0);
     trailer_of(entry)[CODEC] = ENTRY_ZSTD;
-    set_u64(entry, DECODED, claim);
+    claim = htole64(claim);
+    memcpy(trailer_of(entry) + DECODED, &claim, sizeof(claim));
     reseal(entry);
     return entry;
 }

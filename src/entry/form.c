@@ -17,7 +17,7 @@ int entry_decode(const struct entry_view *view, const struct cubby_key *key,
         .meta = view->meta,
         .meta_size = view->meta_size,
     };
-    struct cubby_blob *blob;
+    struct cubby_blob *blob = NULL;
     int result = codec_check(view->payload, view->stored_size, view->payload_size, error);
 
     if (result == 0)
@@ -55,7 +55,7 @@ static void write_payload(const struct entry_view *view, const struct entry_form
 int entry_reform(struct cubby_blob *blob, enum cubby_entry_kind kind, const struct cubby_key *key,
                  const struct entry_form *form, struct cubby_blob **ret_blob,
                  struct cubby_error *error) {
-    struct cubby_blob *raw = NULL, *made;
+    struct cubby_blob *raw = NULL, *made = NULL;
     struct entry_parts parts;
     struct entry_view view;
     int result = 0;
