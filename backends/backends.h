@@ -14,6 +14,7 @@ struct backend_params {
     uint64_t max_size; /* cap in bytes; 0 for none */
     bool durable;      /* a put survives a power cut once it returned */
     bool read_only;    /* never write: a seed shipped with an application */
+    bool shared;       /* file: the members of the root's group share it, and trust each other */
 };
 
 /*

@@ -326,6 +326,7 @@ int file_backend_open(const struct backend_params *params, struct cubby_backend 
     file->max_size = params->max_size;
     file->durable = params->durable;
     file->read_only = params->read_only;
+    file->shared = params->shared;
     atomic_store(&file->owner, process_id());
     result = file->path ? file_root_open(file, error) : error_no_memory(error);
     if (result < 0) {

@@ -31,6 +31,7 @@ struct file_backend {
     uint64_t max_size;
     bool durable;
     bool read_only;
+    bool shared;                    /* by the members of the root's group */
     _Atomic bool swept;             /* stale temporaries were looked for */
     _Atomic uint64_t pending_bytes; /* stored since the shared total was last told */
     _Atomic uint64_t evictions;     /* likewise */
@@ -41,6 +42,17 @@ struct file_backend {
 /* file_root.c: opens, makes and checks the folders; descriptors are set on success. */
 int file_root_open(struct file_backend *file, struct cubby_error *error);
 void file_root_close(struct file_backend *file);
+
+/* The modes of what is made below the root. Where a group shares it, they are set once more on the
+ * descriptor, as the umask takes from what open() and mkdir() are told. The group itself is that of
+ * the root: its set-group-id bit hands it down. */
+static inline mode_t file_mode(const struct file_backend *file) {
+    return file->shared ? 0660 : 0600;
+}
+
+static inline mode_t file_folder_mode(const struct file_backend *file) {
+    return file->shared ? 02770 : 0700;
+}
 
 /* One entry as a walk finds it. */
 struct file_entry {

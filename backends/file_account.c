@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+
+#include "os/fd.h"
 
 #define NAME "counters"
 
@@ -61,9 +64,16 @@ bool account_read(int root, struct account *ret_account) {
     return sound;
 }
 
+/* A root that its group may write in is a shared one, whose members all count. */
+static mode_t mode_below(int root) {
+    struct stat status;
+
+    return fstat(root, &status) == 0 && (status.st_mode & 0020) ? 0660 : 0600;
+}
+
 int account_change(int root, void (*change)(struct account *account, const void *context),
                    const void *context, struct account *ret_account) {
-    int fd = openat(root, NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = fd_open_mode(root, NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode_below(root));
     struct stored stored = {0};
     int result = -1;
 

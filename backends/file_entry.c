@@ -80,7 +80,8 @@ static int write_temporary(const struct file_backend *file, const struct cubby_b
     int fd, result;
 
     random_name(ret_name);
-    fd = openat(file->tmp, ret_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = fd_open_mode(file->tmp, ret_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                      file_mode(file));
     if (fd < 0)
         return -1;
     result = fd_write_full(fd, cubby_blob_data(blob), cubby_blob_size(blob));
@@ -101,13 +102,15 @@ static int write_temporary(const struct file_backend *file, const struct cubby_b
 static int make_fan_out(const struct file_backend *file, int folder, const char *path) {
     char name[NAME_OFFSET] = {path[0], path[1], '\0'};
     int fd = open_fan_out(folder, path);
+    bool made = false;
 
     for (int i = 0; i < TRIES && fd < 0; i++) {
         if (errno == ENOTDIR || errno == ELOOP) /* a link or a file, planted or astray */
             unlinkat(folder, name, 0);
         else if (errno != ENOENT)
             return -1;
-        if (mkdirat(folder, name, 0700) == 0) {
+        made = mkdirat(folder, name, file_folder_mode(file)) == 0;
+        if (made) {
             if (file->durable)
                 fsync(folder);
         } else if (errno != EEXIST) {
@@ -115,6 +118,8 @@ static int make_fan_out(const struct file_backend *file, int folder, const char 
         }
         fd = open_fan_out(folder, path);
     }
+    if (made && file->shared && fd >= 0)
+        fchmod(fd, file_folder_mode(file));
     return fd;
 }
 

@@ -9,6 +9,7 @@
 
 #include "backends/file.h"
 #include "backends/file_account.h"
+#include "os/fd.h"
 #include "os/process.h"
 #include "os/time.h"
 #include "util/error.h"
@@ -176,7 +177,8 @@ static int evict_locked(struct file_backend *file, const struct cubby_trim_limit
 int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
                const struct cubby_key *keep, bool wait, struct cubby_trimmed *ret_trimmed,
                struct cubby_error *error) {
-    int lock = openat(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int lock = fd_open_mode(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                            file_mode(file));
     int result;
 
     if (lock < 0)

@@ -55,6 +55,14 @@ static int report_foreign(const struct inspection *inspection, const char *folde
                         inspection->file->path, folder, *folder ? "/" : "", name);
 }
 
+/* True if only those could write it who may write the store. */
+static bool is_trusted(const struct file_backend *file, const struct stat *status) {
+    if (!file->shared)
+        return trust_check(file->path, status, NULL) == 0;
+    return S_ISDIR(status->st_mode) ? trust_check_shared(file->path, status, NULL) == 0
+                                    : !(status->st_mode & 0002);
+}
+
 /* ---- Entries ----------------------------------------------------------------------------- */
 
 static int inspect_entry(struct inspection *inspection, DIR *folder, const char *name,
@@ -65,7 +73,7 @@ static int inspect_entry(struct inspection *inspection, DIR *folder, const char 
 
     if (fstatat(dirfd(folder), name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return 0; /* gone meanwhile */
-    if (S_ISREG(status.st_mode) && trust_check(file->path, &status, NULL) == 0) {
+    if (S_ISREG(status.st_mode) && is_trusted(file, &status)) {
         inspection->bytes += (uint64_t)status.st_size;
         return 0;
     }
@@ -109,11 +117,10 @@ static int inspect_rights(const struct inspection *inspection, enum cubby_entry_
     struct cubby_finding finding = {.damage = true};
     struct stat status;
 
-    if (fstat(dirfd(folder), &status) < 0 ||
-        trust_check(inspection->file->path, &status, NULL) == 0)
+    if (fstat(dirfd(folder), &status) < 0 || is_trusted(inspection->file, &status))
         return 0;
     finding.repaired = inspection->repair && status.st_uid == geteuid() &&
-                       fchmod(dirfd(folder), status.st_mode & 0755) == 0;
+                       fchmod(dirfd(folder), file_folder_mode(inspection->file)) == 0;
     return report(inspection, &finding,
                   "%s/%s/%s belongs to user %u and has mode %04o: others can write it",
                   inspection->file->path, cubby_entry_kind_name(kind), name,
@@ -189,8 +196,7 @@ static int inspect_root(struct inspection *inspection) {
     return result;
 }
 
-/* ---- What is shared ---------------------------------------------------------------------------
- */
+/* ---- What is shared ---------------------------------------------------------------------- */
 
 static int inspect_temporaries(const struct inspection *inspection) {
     const struct file_backend *file = inspection->file;

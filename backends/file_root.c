@@ -29,7 +29,8 @@ static int check_trust(const struct file_backend *file, int folder, const char *
         return error_set_errno(error, errno, "cannot look at the store %s", file->path);
     if (name && asprintf(&path, "%s/%s", file->path, name) < 0)
         return error_no_memory(error);
-    result = trust_check(path ? path : file->path, &status, error);
+    result =
+        (file->shared ? trust_check_shared : trust_check)(path ? path : file->path, &status, error);
     free(path);
     return result;
 }
@@ -39,16 +40,22 @@ static int open_folder(const struct file_backend *file, const char *name) {
     int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(file->root, name, flags);
 
-    if (fd < 0 && errno == ENOENT && !file->read_only &&
-        (mkdirat(file->root, name, 0700) == 0 || errno == EEXIST))
-        fd = openat(file->root, name, flags);
+    bool made = false;
+
+    if (fd < 0 && errno == ENOENT && !file->read_only) {
+        made = mkdirat(file->root, name, file_folder_mode(file)) == 0;
+        if (made || errno == EEXIST)
+            fd = openat(file->root, name, flags);
+    }
+    if (made && file->shared && fd >= 0)
+        fchmod(fd, file_folder_mode(file));
     return fd;
 }
 
 /* A missing tag is no failure. */
 static void write_tag(const struct file_backend *file) {
-    int fd = openat(file->root, "CACHEDIR.TAG",
-                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = fd_open_mode(file->root, "CACHEDIR.TAG",
+                          O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, file_mode(file));
 
     if (fd < 0)
         return;
@@ -85,9 +92,16 @@ int file_root_open(struct file_backend *file, struct cubby_error *error) {
     file->root = file->tmp = -1;
     for (size_t kind = 0; kind < CUBBY_ENTRY_KINDS; kind++)
         file->kinds[kind] = -1;
-    if (!file->read_only && make_folders(file->path) < 0)
+    /* Which group is to share it is not ours to guess: such a root was made before. */
+    if (!file->read_only && !file->shared && make_folders(file->path) < 0)
         return error_set_errno(error, errno, "cannot make the folder of the store %s", file->path);
     file->root = open(file->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->root < 0 && errno == ENOENT && file->shared)
+        return error_set(
+            error, CUBBY_ERR_INVALID,
+            "%s is not there, and with shared=group the store's folder must be: make it "
+            "with `install -d -m 2770 -g GROUP %s`",
+            file->path, file->path);
     if (file->root < 0)
         return error_set_errno(error, errno, "cannot open the store %s", file->path);
     result = check_trust(file, file->root, NULL, error);

@@ -15,10 +15,13 @@ struct store {
     struct cubby_key keys[BENCH_ENTRIES];
 };
 
-/* Opens a store of that kind in the folder and puts BENCH_ENTRIES entries of so many bytes in.
- * Returns 0, or a code with the error filled; store_close() also after a failure. */
-int store_open(struct store *store, const char *kind, const char *folder, size_t size,
-               struct cubby_error *error);
+/* Parameters with which a store has a secret, which store_open() writes. */
+#define STORE_SECRET "?secret_file="
+
+/* Opens a store of that kind and parameters in the folder and puts BENCH_ENTRIES entries of so many
+ * bytes in. Returns 0, or a code with the error filled; store_close() also after a failure. */
+int store_open(struct store *store, const char *kind, const char *params, const char *folder,
+               size_t size, struct cubby_error *error);
 void store_close(struct store *store);
 
 /* The bytes of one entry as the store keeps them, with metadata and trailer. */

@@ -8,18 +8,25 @@
 enum operation { HIT, PUT };
 
 static const struct subject {
-    const char *name, *kind;
+    const char *name, *kind, *params; /* the parameters of the spec, a secret in its folder */
     enum operation operation;
     const char *what;
     enum goal_kind goal;
     double limit;
 } SUBJECTS[] = {
-    {"hit/memory", "memory", HIT, "cubby_cache_get", GOAL_MICROSECONDS, 0.15},
-    {"hit/file", "file", HIT, "cubby_cache_get, verified", GOAL_RATIO, 1.35},
-    {"put/file", "file", PUT, "cubby_cache_put", GOAL_RATIO, 1.3},
+    {"hit/memory", "memory", "", HIT, "cubby_cache_get", GOAL_MICROSECONDS, 0.15},
+    {"hit/file", "file", "", HIT, "cubby_cache_get, verified", GOAL_RATIO, 1.35},
+    {"put/file", "file", "", PUT, "cubby_cache_put", GOAL_RATIO, 1.3},
+#ifdef HAVE_ZSTD
+    {"hit/file-zstd", "file", "?compress=zstd", HIT, "cubby_cache_get, decompressed", GOAL_NONE, 0},
+    {"put/file-zstd", "file", "?compress=zstd", PUT, "cubby_cache_put, compressed", GOAL_NONE, 0},
+#endif
+    {"hit/file-secret", "file", STORE_SECRET, HIT, "cubby_cache_get, its MAC checked", GOAL_NONE,
+     0},
+    {"put/file-secret", "file", STORE_SECRET, PUT, "cubby_cache_put, signed", GOAL_NONE, 0},
 #ifdef HAVE_SQLITE
-    {"hit/sqlite", "sqlite", HIT, "cubby_cache_get, verified", GOAL_RATIO, 1.35},
-    {"put/sqlite", "sqlite", PUT, "cubby_cache_put", GOAL_NONE, 0},
+    {"hit/sqlite", "sqlite", "", HIT, "cubby_cache_get, verified", GOAL_RATIO, 1.35},
+    {"put/sqlite", "sqlite", "", PUT, "cubby_cache_put", GOAL_NONE, 0},
 #endif
 };
 
@@ -30,7 +37,7 @@ static void measure(struct bench *bench, const struct subject *subject, struct r
     struct floor floor = {.free = NULL};
     struct store store;
 
-    if (store_open(&store, subject->kind, folder, size, &error) < 0) {
+    if (store_open(&store, subject->kind, subject->params, folder, size, &error) < 0) {
         bench_fail(bench, row, "%.140s", *error.message ? error.message : "out of memory");
     } else if (floor_open(&floor, subject->kind, folder, store_entry_size(&store)) < 0) {
         bench_fail(bench, row, "the floor could not be made");

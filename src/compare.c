@@ -70,7 +70,8 @@ static int compare_headers(struct comparing *comparing, bool set_holds) {
                         &key) < 0)
         return CUBBY_ERR_NOT_FOUND;
     set_nearest(comparing, &key);
-    cache_peek(comparing->cache, CUBBY_ENTRY_OBJECT, &key, &comparing->found->nearest, &tier);
+    cache_peek(comparing->cache, CUBBY_ENTRY_OBJECT, &key, OBJECT_DESCRIBE,
+               &comparing->found->nearest, &tier);
     return 0;
 }
 
@@ -127,7 +128,8 @@ static bool find_object(struct comparing *comparing, bool *ret_set_holds) {
                                   NULL, &found->key) == 0;
     if (comparing->program->reaches_files && !*ret_set_holds)
         return false;
-    if (cache_peek(comparing->cache, CUBBY_ENTRY_OBJECT, &found->key, &object, &tier) < 0)
+    if (cache_peek(comparing->cache, CUBBY_ENTRY_OBJECT, &found->key, OBJECT_DESCRIBE, &object,
+                   &tier) < 0)
         return false;
     cubby_object_unref(object);
     found->kind = CUBBY_COMPARISON_HIT;

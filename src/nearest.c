@@ -167,7 +167,8 @@ int nearest_find(struct cubby_cache *cache, const char *source_name, const struc
         const char *tier;
 
         /* One that is gone meanwhile, or damaged, is none. */
-        if (cache_peek(cache, CUBBY_ENTRY_OBJECT, &candidates.list[i].key, &object, &tier) < 0)
+        if (cache_peek(cache, CUBBY_ENTRY_OBJECT, &candidates.list[i].key, OBJECT_DESCRIBE, &object,
+                       &tier) < 0)
             continue;
         result = consider(&nearest, object, &candidates.list[i].key);
         cubby_object_unref(object);

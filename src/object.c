@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entry/form.h"
 #include "entry/meta.h"
 #include "util/error.h"
 #include "util/pairs.h"
@@ -19,21 +20,50 @@ struct cubby_object {
 int object_from_blob(struct cubby_blob *blob, enum cubby_entry_kind kind,
                      const struct cubby_key *key, bool verify, struct cubby_object **ret_object,
                      struct cubby_error *error) {
-    struct cubby_object *object;
-    struct entry_view view;
-    int result = entry_parse(blob, kind, key, verify, &view, error);
+    return object_from_stored(cubby_blob_ref(blob), kind, key, NULL, verify ? OBJECT_VERIFY : 0,
+                              ret_object, error);
+}
+
+/* Puts a blob whose payload lies as it is in the place of a compressed one, *blob. */
+static int decode(const struct cubby_key *key, struct entry_view *view, struct cubby_blob **blob,
+                  struct cubby_error *error) {
+    struct cubby_blob *decoded = NULL;
+    int result = entry_decode(view, key, &decoded, error);
 
     if (result < 0)
         return result;
-    object = malloc(sizeof(*object));
-    if (!object)
+    cubby_blob_unref(*blob);
+    *blob = decoded;
+    return entry_parse(decoded, view->kind, key, false, view, error);
+}
+
+int object_from_stored(struct cubby_blob *blob, enum cubby_entry_kind kind,
+                       const struct cubby_key *key, const struct mac_key *secret, unsigned reading,
+                       struct cubby_object **ret_object, struct cubby_error *error) {
+    struct cubby_object *object = malloc(sizeof(*object));
+    int result;
+
+    if (!object) {
+        cubby_blob_unref(blob);
         return error_no_memory(error);
+    }
     atomic_init(&object->references, 1);
-    object->blob = cubby_blob_ref(blob);
-    object->view = view;
+    object->blob = blob;
     object->log = NULL;
-    *ret_object = object;
-    return 0;
+    result = entry_parse(blob, kind, key, reading & OBJECT_VERIFY, &object->view, error);
+    if (result == 0 && secret)
+        result = entry_check_mac(blob, secret, error);
+    if (result == 0 && object->view.codec != ENTRY_RAW) {
+        if (reading & OBJECT_DESCRIBE)
+            object->view.payload = NULL;
+        else
+            result = decode(key, &object->view, &object->blob, error);
+    }
+    if (result < 0)
+        cubby_object_unref(object);
+    else
+        *ret_object = object;
+    return result;
 }
 
 struct cubby_blob *object_blob(const struct cubby_object *object) {

@@ -16,7 +16,23 @@ int object_from_blob(struct cubby_blob *blob, enum cubby_entry_kind kind,
                      const struct cubby_key *key, bool verify, struct cubby_object **ret_object,
                      struct cubby_error *error);
 
-/* The entry that an object lies in, borrowed. */
+/* What object_from_stored() does beside finding the parts. */
+enum object_reading {
+    OBJECT_VERIFY = 1 << 0,   /* compares the checksum */
+    OBJECT_DESCRIBE = 1 << 1, /* leaves a compressed payload alone: the object may have no bytes */
+};
+
+/*
+ * An object over an entry as a tier keeps it: the MAC is checked where there is a secret (else
+ * NULL), and a compressed payload is decoded. Steals the blob, also on failure. Returns 0; CORRUPT;
+ * INVALID without the right MAC; UNSUPPORTED for a form that this build cannot read; NO_MEMORY.
+ */
+int object_from_stored(struct cubby_blob *blob, enum cubby_entry_kind kind,
+                       const struct cubby_key *key, const struct mac_key *secret, unsigned reading,
+                       struct cubby_object **ret_object, struct cubby_error *error);
+
+/* The entry that an object lies in, its payload as it is; borrowed. Not of one that only describes.
+ */
 struct cubby_blob *object_blob(const struct cubby_object *object);
 
 /* What compiling the object cost, in nanoseconds; 0 where unknown. */

@@ -40,7 +40,15 @@ int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
     int result = cache_check_kind(kind, NULL);
     const char *tier;
 
-    return result < 0 ? result : cache_peek(cache, kind, key, ret_object, &tier);
+    return result < 0 ? result : cache_peek(cache, kind, key, 0, ret_object, &tier);
+}
+
+int cubby_cache_describe(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, struct cubby_object **ret_object) {
+    int result = cache_check_kind(kind, NULL);
+    const char *tier;
+
+    return result < 0 ? result : cache_peek(cache, kind, key, OBJECT_DESCRIBE, ret_object, &tier);
 }
 
 static int encode(const struct cubby_key *key, const void *data, size_t size, uint64_t make_ns,

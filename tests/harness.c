@@ -110,6 +110,42 @@ int is_blob_of(const void *data, size_t size, unsigned seed) {
     return 1;
 }
 
+struct cubby_cache *open_spec_or_less(const char *spec, const char *folder) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_cache *cache;
+    char *whole = NULL;
+    size_t size;
+    FILE *text = open_memstream(&whole, &size);
+
+    ck_assert_ptr_nonnull(text);
+    for (; *spec; spec++) {
+        if (*spec == '@')
+            fputs(folder, text);
+        else
+            fputc(*spec, text);
+    }
+    ck_assert_int_eq(fclose(text), 0);
+    ck_ok(cubby_cache_open(whole, &cache, &error), &error);
+    free(whole);
+    return cache;
+}
+
+struct cubby_cache *open_spec(const char *spec, const char *folder) {
+    struct cubby_cache *cache = open_spec_or_less(spec, folder);
+    const struct cubby_error *problem = cubby_cache_problem(cache, 0);
+
+    ck_assert_msg(!problem, "%s", problem ? problem->message : "");
+    return cache;
+}
+
+void write_secret(const char *folder, const char *name, const char *secret) {
+    char *path = path_in(folder, name);
+
+    write_file(path, secret, strlen(secret));
+    ck_assert_int_eq(chmod(path, 0600), 0);
+    free(path);
+}
+
 int run_suite(Suite *suite) {
     const char *tmp = getenv("TMPDIR");
     SRunner *runner = srunner_create(suite);

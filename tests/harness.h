@@ -37,6 +37,16 @@ struct cubby_blob *blob_of(unsigned seed, size_t size);
 /* True if the bytes are those of blob_of(seed, size). */
 int is_blob_of(const void *data, size_t size, unsigned seed);
 
+/* Opens a cache; in the spec, each @ stands for the folder. Some of its stores may not be in use.
+ */
+struct cubby_cache *open_spec_or_less(const char *spec, const char *folder);
+
+/* As open_spec_or_less(), and all stores are in use. */
+struct cubby_cache *open_spec(const char *spec, const char *folder);
+
+/* Writes a file that only its owner can read. */
+void write_secret(const char *folder, const char *name, const char *secret);
+
 /* Runs a suite, honouring CK_* variables; the exit status for main. */
 int run_suite(Suite *suite);
 

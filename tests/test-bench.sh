@@ -11,7 +11,7 @@ export TMPDIR="$work/scratch"
 mkdir "$TMPDIR"
 
 "$bench" --quick --json --output "$work/copy.json" >"$work/report.json"
-"$bench" --quick --runs 2 --filter hit/file >"$work/table"
+"$bench" --quick --runs 2 --filter hit/file/ >"$work/table"
 test -z "$(ls "$TMPDIR")" || { echo "the benchmark left files behind"; exit 1; }
 cmp "$work/report.json" "$work/copy.json"
 test "$(grep -c '^hit/file/' "$work/table")" = 3
@@ -42,8 +42,10 @@ has_sqlite = "sqlite" in machine["versions"]
 has_nvrtc = machine["versions"]["nvrtc"] is not None
 
 sizes = "4K", "64K", "1M"
-sized = ["hit/memory", "hit/file", "put/file", "key/first", "key/other-option"]
+sized = ["hit/memory", "hit/file", "put/file", "hit/file-secret", "put/file-secret", "key/first", "key/other-option"]
 wanted = ["headers/10", "headers/100", "headers/600", "headers/cub", "process/hit-file", "process/start"]
+if any(row["name"].startswith("hit/file-zstd/") for row in report["rows"]): # not --without-zstd
+    sized += ["hit/file-zstd", "put/file-zstd"]
 if has_sqlite:
     sized += ["hit/sqlite", "put/sqlite"]
     wanted += ["process/hit-sqlite"]

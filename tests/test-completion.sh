@@ -106,6 +106,11 @@ completes 'cubby --cache file:fol' folder/
 completes 'cubby --cache=memory,sqlite:no' notes.txt
 completes 'cubby --cache memory?' 'memory?max_size=' 'memory?durable=1' 'memory?read_only=1'
 completes "cubby --cache 'memory?d" 'memory?durable=1'
+completes "cubby --cache 'memory?s"
+completes "cubby --cache 'file:a?s" 'file:a?secret_file=' 'file:a?shared=group'
+completes "cubby --cache 'sqlite:a?durable=1&s" 'sqlite:a?durable=1&secret_file='
+completes "cubby --cache 'a?c" 'a?compress=zstd'
+completes "cubby --cache 'a?secret_file=no" 'a?secret_file=notes.txt'
 completes "cubby --cache='memory?durable=1&r" 'memory?durable=1&read_only=1'
 
 # ---- Keys: of what is stored where --cache says

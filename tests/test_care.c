@@ -14,30 +14,9 @@
 #include "entry/entry.h"
 #include "fake_backend.h"
 #include "harness.h"
-#include "util/buffer.h"
 #include "util/units.h"
 
 #define SIZE 3000
-
-/* In the spec, each @ stands for the path. */
-static struct cubby_cache *open_spec(const char *spec, const char *path) {
-    struct cubby_error error = CUBBY_ERROR_INIT;
-    struct buffer text = BUFFER_INIT;
-    struct cubby_cache *cache;
-    char *whole;
-
-    for (; *spec; spec++) {
-        if (*spec == '@')
-            buffer_add_text(&text, path);
-        else
-            buffer_add(&text, spec, 1);
-    }
-    whole = buffer_steal_text(&text);
-    ck_ok(cubby_cache_open(whole, &cache, &error), &error);
-    ck_assert_ptr_null(cubby_cache_problem(cache, 0));
-    free(whole);
-    return cache;
-}
 
 static void put(struct cubby_cache *cache, unsigned number, size_t size) {
     struct cubby_error error = CUBBY_ERROR_INIT;
@@ -516,6 +495,58 @@ START_TEST(test_damaged_structure) {
 END_TEST
 #endif
 
+/* ---- What is only others' ---------------------------------------------------------------------
+ */
+
+START_TEST(test_signed_by_others_is_no_damage) {
+    const char *folder = scratch_dir();
+    struct cubby_cache *plain = open_spec("file:@/store", folder), *ours;
+    struct told told;
+
+    write_secret(folder, "secret", "a secret of more than sixteen bytes");
+    ours = open_spec("file:@/store?secret_file=@/secret", folder);
+    put(plain, 1, SIZE);
+    put(ours, 2, SIZE);
+    told = verify(ours, CUBBY_VERIFY_REPAIR);
+    ck_assert_uint_eq(told.result.entries, 2);
+    ck_assert_uint_eq(told.result.damaged, 0);
+    ck_assert_uint_eq(told.result.remarks, 1);
+    ck_assert(told.last.has_key && !told.last.repaired);
+    ck_assert_msg(strstr(told.problem, "secret_file") != NULL, "%s", told.problem);
+    expect_sound(plain, 2);
+    cubby_cache_unref(plain);
+    cubby_cache_unref(ours);
+}
+END_TEST
+
+START_TEST(test_store_of_a_group) {
+    char *root = path_in(scratch_dir(), "store"), *path;
+    struct cubby_cache *cache;
+    struct told told;
+
+    ck_assert_int_eq(mkdir(root, 0700), 0);
+    ck_assert_int_eq(chmod(root, 02770), 0);
+    cache = open_spec("file:@?shared=group", root);
+    put(cache, 1, SIZE);
+    expect_sound(cache, 1);
+
+    path = entry_path(root, "user", 1);
+    ck_assert_int_eq(chmod(path, 0666), 0);
+    told = verify(cache, 0);
+    ck_assert_uint_eq(told.result.damaged, 1);
+    ck_assert_int_eq(chmod(path, 0660), 0);
+    *strrchr(path, '/') = '\0';
+    ck_assert_int_eq(chmod(path, 02777), 0);
+    told = verify(cache, CUBBY_VERIFY_REPAIR);
+    ck_assert_uint_eq(told.result.damaged, 1);
+    ck_assert_uint_eq(told.result.repaired, 1);
+    expect_sound(cache, 1);
+    free(path);
+    free(root);
+    cubby_cache_unref(cache);
+}
+END_TEST
+
 /* ---- Trimming
  * -------------------------------------------------------------------------------------- */
 
@@ -657,6 +688,8 @@ int main(void) {
     tcase_add_test(tcase, test_shared_counters_of_files);
     tcase_add_test(tcase, test_verify_uses_nothing_and_can_be_ended);
     tcase_add_test(tcase, test_damage_in_one_of_two_tiers);
+    tcase_add_test(tcase, test_signed_by_others_is_no_damage);
+    tcase_add_test(tcase, test_store_of_a_group);
 #ifdef HAVE_SQLITE
     tcase_add_loop_test(tcase, test_damaged_rows, 0, sizeof(ROWS) / sizeof(*ROWS));
     tcase_add_test(tcase, test_damaged_structure);

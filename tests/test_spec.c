@@ -43,6 +43,24 @@ START_TEST(test_parameters) {
 }
 END_TEST
 
+START_TEST(test_forms) {
+    struct spec spec;
+
+    setenv("HOME", "/home/me", 1);
+    spec = parse("file:/a?compress=zstd&secret_file=~/s%26t,sqlite:/b?compress=zstd:19,"
+                 "file:/c?shared=group&compress=zstd:1&secret_file=x&secret_file=y");
+    ck_assert_int_eq(spec.tiers[0].level, 3);
+    ck_assert_str_eq(spec.tiers[0].secret_file, "/home/me/s&t");
+    ck_assert(!spec.tiers[0].params.shared);
+    ck_assert_int_eq(spec.tiers[1].level, 19);
+    ck_assert_ptr_null(spec.tiers[1].secret_file);
+    ck_assert_int_eq(spec.tiers[2].level, 1);
+    ck_assert_str_eq(spec.tiers[2].secret_file, "y");
+    ck_assert(spec.tiers[2].params.shared);
+    spec_clear(&spec);
+}
+END_TEST
+
 START_TEST(test_escapes_and_home) {
     struct spec spec;
 
@@ -97,6 +115,18 @@ START_TEST(test_errors_point) {
         {"file:/a?read_only=", "character 9", "0 or 1"},
         {"file:/a?max_size=big", "\"max_size=big\"", "a size"},
         {"file:/a?durable=1&max_sze=1", "character 19", "known are max_size"},
+        {"file:/a?compress=gzip", "\"compress=gzip\"", "zstd:LEVEL from 1 to 19"},
+        {"file:/a?compress=zstd:", "\"compress=zstd:\"", "1 to 19"},
+        {"file:/a?compress=zstd:0", "\"compress=zstd:0\"", "1 to 19"},
+        {"file:/a?compress=zstd:20", "\"compress=zstd:20\"", "1 to 19"},
+        {"file:/a?compress=zstd:-1", "\"compress=zstd:-1\"", "1 to 19"},
+        {"file:/a?compress=zstd:003", "\"compress=zstd:003\"", "1 to 19"},
+        {"memory?compress=zstd", "character 8", "file or SQLite store"},
+        {"file:/a?secret_file=", "\"secret_file=\"", "path of a file"},
+        {"memory?secret_file=/s", "character 8", "file or SQLite store"},
+        {"file:/a?shared=all", "\"shared=all\"", "expected group"},
+        {"memory?shared=group", "character 8", "a file store is what a group can share"},
+        {"sqlite:/a?shared=group", "\"shared=group\"", "file:PATH?shared=group"},
         {"file:/a%2", "\"%2\"", "hexadecimal"},
         {"file:/a%zz", "\"%zz\"", "hexadecimal"},
         {"file:/a%00", "\"%00\"", "hexadecimal"},
@@ -166,6 +196,7 @@ int main(void) {
 
     tcase_add_test(tcase, test_stores);
     tcase_add_test(tcase, test_parameters);
+    tcase_add_test(tcase, test_forms);
     tcase_add_test(tcase, test_escapes_and_home);
     tcase_add_test(tcase, test_sizes);
     tcase_add_test(tcase, test_errors_point);

@@ -206,6 +206,52 @@ START_TEST(test_round_trip) {
 }
 END_TEST
 
+/* What leaves a signed store is signed; a store with a secret takes nothing else. */
+START_TEST(test_signatures) {
+    static const char FROM[] = "file:@/from?secret_file=@/secret"
+#ifdef HAVE_ZSTD
+                               "&compress=zstd"
+#endif
+        ;
+    const char *folder = scratch_dir();
+    struct cubby_cache *from, *same, *other, *plain;
+    struct cubby_import_result result;
+    struct refusals refusals;
+    char *archive;
+    size_t size;
+
+    write_secret(folder, "secret", "a secret of more than sixteen bytes");
+    write_secret(folder, "other", "another one of more than sixteen bytes");
+    from = open_spec(FROM, folder);
+    same = open_spec("file:@/same?secret_file=@/secret", folder);
+    other = open_spec("file:@/other-store?secret_file=@/other", folder);
+    plain = open_spec("file:@/plain", folder);
+    put(from, CUBBY_ENTRY_OBJECT, 1, 5000);
+    archive = export(from, &size, NULL);
+    ck_assert_uint_eq(import(same, archive, size).entries, 1);
+    ck_assert(has(same, 1, 5000));
+    ck_assert_uint_eq(import(plain, archive, size).entries, 1);
+    ck_assert(has(plain, 1, 5000));
+    ck_assert_int_eq(import_code(other, archive, size, &result, &refusals), 0);
+    ck_assert_uint_eq(result.refused, 1);
+    ck_assert_str_eq(refusals.reason, "it is not signed with the store's secret");
+    ck_assert_uint_eq(count(other), 0);
+    free(archive);
+
+    put(plain, CUBBY_ENTRY_OBJECT, 2, 5000);
+    archive = export(plain, &size, NULL);
+    ck_assert_int_eq(import_code(same, archive, size, &result, &refusals), 0);
+    ck_assert_uint_eq(result.present, 1);
+    ck_assert_uint_eq(result.refused, 1);
+    ck_assert(!has(same, 2, 5000));
+    free(archive);
+    cubby_cache_unref(from);
+    cubby_cache_unref(same);
+    cubby_cache_unref(other);
+    cubby_cache_unref(plain);
+}
+END_TEST
+
 START_TEST(test_empty_store) {
     struct cubby_cache *from = open_new(), *to = open_new();
     size_t size;
@@ -599,6 +645,7 @@ int main(void) {
 #ifdef HAVE_LIBARCHIVE
     tcase_add_test(tcase, test_equal_stores_give_equal_archives);
     tcase_add_test(tcase, test_round_trip);
+    tcase_add_test(tcase, test_signatures);
     tcase_add_test(tcase, test_empty_store);
     tcase_add_test(tcase, test_what_is_exported);
     tcase_add_test(tcase, test_caps_and_read_only_tiers_hold);

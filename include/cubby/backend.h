@@ -93,15 +93,16 @@ void cubby_blob_truncate(struct cubby_blob *blob, size_t size);
 
 /** Events of a store since it was made or last set to zero; they only grow. */
 struct cubby_counters {
-    uint64_t hits;       /**< requests served from a store */
-    uint64_t misses;     /**< requests that no store could serve */
-    uint64_t compiles;   /**< programs compiled, by a compiler or a callback */
-    uint64_t waits;      /**< requests that waited for another's compile */
-    uint64_t puts;       /**< entries written */
-    uint64_t evictions;  /**< entries dropped to keep within the cap */
-    uint64_t corrupt;    /**< entries found damaged and dropped */
-    uint64_t dropped;    /**< writes that the store refused */
-    uint64_t errors;     /**< other failures of a store */
+    uint64_t hits;      /**< requests served from a store */
+    uint64_t misses;    /**< requests that no store could serve */
+    uint64_t compiles;  /**< programs compiled, by a compiler or a callback */
+    uint64_t waits;     /**< requests that waited for another's compile */
+    uint64_t puts;      /**< entries written */
+    uint64_t evictions; /**< entries dropped to keep within the cap */
+    uint64_t corrupt;   /**< entries that failed a check: dropped if damaged, left if only their MAC
+                             was not that of the secret */
+    uint64_t dropped;   /**< writes that the store refused */
+    uint64_t errors;    /**< other failures of a store */
     uint64_t compile_ns; /**< time spent compiling, in nanoseconds */
     uint64_t saved_ns;   /**< compile time that hits saved, in nanoseconds */
 };

@@ -556,6 +556,14 @@ int cubby_cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind,
                      const struct cubby_key *key, struct cubby_object **ret_object);
 
 /**
+ * As cubby_cache_peek() for what is said of an object: names, log, size, cubby_object_info().
+ * Nothing is decompressed, also where this build could not, and nothing moves between stores.
+ * cubby_object_data() of the object is NULL where its bytes lie compressed.
+ */
+int cubby_cache_describe(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, struct cubby_object **ret_object);
+
+/**
  * Stores bytes of the caller's own (kind CUBBY_ENTRY_USER), replacing what is there.
  * @return 0 when at least one tier took them, CUBBY_ERR_IO otherwise
  */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/secret.h"
 #include "cache/state.h"
 #include "object.h"
 #include "os/process.h"
@@ -76,6 +77,8 @@ void cubby_cache_unref(struct cubby_cache *cache) {
         return;
     cubby_cache_flush(cache, NULL);
     close_all(cache->tiers, cache->tier_count);
+    for (size_t i = 0; i < cache->tier_count; i++)
+        secret_free(cache->forms[i].secret);
     for (size_t i = 0; i < cache->problem_count; i++)
         cubby_error_clear(&cache->problems[i]);
     free(cache);
@@ -87,6 +90,10 @@ size_t cubby_cache_tier_count(const struct cubby_cache *cache) {
 
 const char *cubby_cache_tier_name(const struct cubby_cache *cache, size_t tier) {
     return tier < cache->tier_count ? cache->tiers[tier]->ops->name : NULL;
+}
+
+void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_form *form) {
+    cache->forms[tier] = *form;
 }
 
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem) {
@@ -177,41 +184,63 @@ typedef int (*tier_get)(struct cubby_backend *backend, enum cubby_entry_kind kin
                         const struct cubby_key *key, struct cubby_blob **ret_blob,
                         struct cubby_error *error);
 
-/* One tier's answer; a damaged entry is removed, so that the next put heals it. */
-static int ask_tier(struct cubby_cache *cache, struct cubby_backend *tier, tier_get get,
-                    enum cubby_entry_kind kind, const struct cubby_key *key,
+/* Notes what is wrong with a tier's answer; a damaged entry is removed, so that the next put heals
+ * it. */
+static void judge(struct cubby_cache *cache, struct cubby_backend *tier, enum cubby_entry_kind kind,
+                  const struct cubby_key *key, const struct cubby_error *error) {
+    switch (error->code) {
+    case CUBBY_ERR_CORRUPT:
+        cache_count(cache, EVENT_CORRUPT, 1);
+        tier->ops->remove(tier, kind, key, NULL);
+        break;
+    case CUBBY_ERR_INVALID:
+        /* Whole, but without our MAC. It may be the good entry of someone who shares the store with
+         * another secret, or none, and to remove it would gain nothing: who planted it could do so
+         * again. It is never used here, and our next put takes its place. */
+        cache_count(cache, EVENT_CORRUPT, 1);
+        break;
+    default:
+        cache_count(cache, EVENT_ERROR, 1);
+    }
+    log_line(CUBBY_LOG_WARN, "%s: %s", tier->ops->name, error->message);
+}
+
+/* One tier's answer. reading: of enum object_reading. */
+static int ask_tier(struct cubby_cache *cache, size_t i, tier_get get, enum cubby_entry_kind kind,
+                    const struct cubby_key *key, unsigned reading,
                     struct cubby_object **ret_object) {
-    bool verify = !(tier->ops->flags & CUBBY_BACKEND_IN_PROCESS);
+    struct cubby_backend *tier = cache->tiers[i];
     struct cubby_blob *blob = NULL;
     struct cubby_error error;
     int result;
 
+    if (!(tier->ops->flags & CUBBY_BACKEND_IN_PROCESS))
+        reading |= OBJECT_VERIFY;
     error_begin(&error);
     result = get(tier, kind, key, &blob, &error);
     if (result == CUBBY_ERR_NOT_FOUND)
         return result;
-    if (result == 0) {
-        result = object_from_blob(blob, kind, key, verify, ret_object, &error);
-        cubby_blob_unref(blob);
-    }
+    if (result == 0)
+        result = object_from_stored(blob, kind, key, cache->forms[i].secret, reading, ret_object,
+                                    &error);
     if (result == 0)
         return 0;
-    if (result == CUBBY_ERR_CORRUPT) {
-        cache_count(cache, EVENT_CORRUPT, 1);
-        tier->ops->remove(tier, kind, key, NULL);
-    } else {
-        cache_count(cache, EVENT_ERROR, 1);
-    }
-    log_line(CUBBY_LOG_WARN, "%s: %s", tier->ops->name, error.message);
+    error.code = result; /* a backend may have left it out */
+    judge(cache, tier, kind, key, &error);
     cubby_error_clear(&error);
     return result;
 }
 
-int cache_put_into(struct cubby_cache *cache, struct cubby_backend *tier,
-                   enum cubby_entry_kind kind, const struct cubby_key *key, struct cubby_blob *blob,
+int cache_put_into(struct cubby_cache *cache, size_t i, enum cubby_entry_kind kind,
+                   const struct cubby_key *key, struct cubby_blob *blob,
                    struct cubby_error *error) {
-    int result = tier->ops->put(tier, kind, key, blob, error);
+    struct cubby_backend *tier = cache->tiers[i];
+    struct cubby_blob *formed = NULL;
+    int result = entry_reform(blob, kind, key, &cache->forms[i], &formed, error);
 
+    if (result == 0)
+        result = tier->ops->put(tier, kind, key, formed, error);
+    cubby_blob_unref(formed);
     if (result == 0) {
         cache_count(cache, EVENT_PUT, 1);
     } else if (result != CUBBY_ERR_UNSUPPORTED) { /* a read-only tier is no failure */
@@ -226,7 +255,7 @@ static void promote(struct cubby_cache *cache, size_t from, enum cubby_entry_kin
     for (size_t i = 0; i < from; i++) {
         struct cubby_error error = CUBBY_ERROR_INIT;
 
-        cache_put_into(cache, cache->tiers[i], kind, key, object_blob(object), &error);
+        cache_put_into(cache, i, kind, key, object_blob(object), &error);
         cubby_error_clear(&error);
     }
 }
@@ -237,7 +266,7 @@ static int look_in_tiers(struct cubby_cache *cache, enum cubby_entry_kind kind,
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_object *object;
 
-        if (ask_tier(cache, cache->tiers[i], cache->tiers[i]->ops->get, kind, key, &object) != 0)
+        if (ask_tier(cache, i, cache->tiers[i]->ops->get, kind, key, 0, &object) != 0)
             continue;
         if (accept && !accept(object, context)) {
             cubby_object_unref(object);
@@ -257,12 +286,12 @@ int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const st
 }
 
 int cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
-               struct cubby_object **ret_object, const char **ret_tier) {
+               unsigned reading, struct cubby_object **ret_object, const char **ret_tier) {
     for (size_t i = 0; i < cache->tier_count; i++) {
         const struct cubby_backend_ops *ops = cache->tiers[i]->ops;
 
-        if (ask_tier(cache, cache->tiers[i], ops->peek ? ops->peek : ops->get, kind, key,
-                     ret_object) == 0) {
+        if (ask_tier(cache, i, ops->peek ? ops->peek : ops->get, kind, key, reading, ret_object) ==
+            0) {
             *ret_tier = ops->name;
             return 0;
         }
@@ -289,7 +318,7 @@ int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const str
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_error problem = CUBBY_ERROR_INIT;
 
-        if (cache_put_into(cache, cache->tiers[i], kind, key, blob, &problem) == 0)
+        if (cache_put_into(cache, i, kind, key, blob, &problem) == 0)
             stored = true;
         error_move(&first, &problem);
     }

@@ -5,6 +5,8 @@
 
 #include <cubby/cubby.h>
 
+struct entry_form;
+
 /* Counters that the cache keeps itself, for the stores to add to their own. */
 enum cache_event {
     EVENT_HIT,
@@ -23,8 +25,8 @@ void cache_count(struct cubby_cache *cache, enum cache_event event, uint64_t amo
 
 /*
  * Asks the tiers in order for a good entry. What a tier gives that is damaged is removed there,
- * counted, and counts as a miss; what a lower tier gives is put into those above it.
- * Neither hit nor miss is counted.
+ * counted, and counts as a miss, as does what lacks the MAC that the tier asks for; what a lower
+ * tier gives is put into those above it. Neither hit nor miss is counted.
  *
  * Returns 0 with a new object and the name of the tier (borrowed), or NOT_FOUND.
  */
@@ -32,9 +34,9 @@ int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const st
                  struct cubby_object **ret_object, const char **ret_tier);
 
 /* As cache_lookup(), for looking at a cache: it is no use of the entry, and nothing is put into the
- * tiers above. */
+ * tiers above. reading: 0, or OBJECT_DESCRIBE of enum object_reading. */
 int cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
-               struct cubby_object **ret_object, const char **ret_tier);
+               unsigned reading, struct cubby_object **ret_object, const char **ret_tier);
 
 /* Says whether an entry will do; where not, the next tier is asked. */
 typedef bool (*cache_accept)(struct cubby_object *object, void *context);
@@ -50,11 +52,13 @@ int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,
 int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                 struct cubby_blob *blob, struct cubby_error *error);
 
-/* Puts an entry into one tier. Returns its failure, which is counted and logged unless the tier is
- * read-only (UNSUPPORTED). */
-int cache_put_into(struct cubby_cache *cache, struct cubby_backend *tier,
-                   enum cubby_entry_kind kind, const struct cubby_key *key, struct cubby_blob *blob,
-                   struct cubby_error *error);
+/* Puts an entry into one tier, in the tier's form. Returns its failure, which is counted and logged
+ * unless the tier is read-only (UNSUPPORTED). */
+int cache_put_into(struct cubby_cache *cache, size_t tier, enum cubby_entry_kind kind,
+                   const struct cubby_key *key, struct cubby_blob *blob, struct cubby_error *error);
+
+/* Has a tier of a new cache keep its entries in a form, whose secret is taken over. */
+void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_form *form);
 
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);

@@ -3,8 +3,12 @@
 #include <stdlib.h>
 
 #include "cache/cache.h"
+#include "cache/secret.h"
 #include "cache/spec.h"
+#include "entry/codec.h"
+#include "entry/form.h"
 #include "util/error.h"
+#include "util/log.h"
 
 static int open_tier(const struct spec_tier *tier, struct cubby_backend **ret_backend,
                      struct cubby_error *error) {
@@ -28,25 +32,64 @@ static int open_tier(const struct spec_tier *tier, struct cubby_backend **ret_ba
     return error_set(error, CUBBY_ERR_INVALID, "unknown store");
 }
 
+/* The form in which a tier keeps its entries. Without its secret a store is not used at all: what
+ * it holds could not be believed. */
+static int find_form(const struct spec_tier *tier, struct entry_form *ret_form,
+                     struct cubby_error *error) {
+    struct entry_form form = {.level = tier->params.read_only ? 0 : tier->level};
+    int result = tier->secret_file ? secret_read(tier->secret_file, &form.secret, error) : 0;
+
+    if (result < 0)
+        return result;
+    if (form.level > 0 && !codec_is_there()) {
+        log_line(CUBBY_LOG_WARN,
+                 "%s: this build of Cubby has no zstd: entries are stored as they are", tier->path);
+        form.level = 0;
+    }
+    *ret_form = form;
+    return 0;
+}
+
+/* A tier with its form. */
+static int open_formed(const struct spec_tier *tier, struct cubby_backend **ret_backend,
+                       struct entry_form *ret_form, struct cubby_error *error) {
+    int result = find_form(tier, ret_form, error);
+
+    if (result == 0)
+        result = open_tier(tier, ret_backend, error);
+    if (result < 0) {
+        secret_free(ret_form->secret);
+        ret_form->secret = NULL;
+    }
+    return result;
+}
+
 /* Opens the stores of a spec; one that cannot be opened is left out and remembered. */
 static int open_spec(const struct spec *spec, struct cubby_cache **ret_cache,
                      struct cubby_error *error) {
     struct cubby_backend **backends = calloc(spec->count + 1, sizeof(*backends));
+    struct entry_form *forms = calloc(spec->count + 1, sizeof(*forms));
     struct cubby_error *problems = calloc(spec->count + 1, sizeof(*problems));
     size_t opened = 0, failed = 0;
     int result;
 
-    if (!backends || !problems) {
+    if (!backends || !forms || !problems) {
         result = error_no_memory(error);
         goto out;
     }
     for (size_t i = 0; i < spec->count; i++) {
-        if (open_tier(&spec->tiers[i], &backends[opened], &problems[failed]) == 0)
+        if (open_formed(&spec->tiers[i], &backends[opened], &forms[opened], &problems[failed]) == 0)
             opened++;
         else
             failed++;
     }
     result = cubby_cache_open_backends(backends, opened, ret_cache, error);
+    for (size_t i = 0; i < opened; i++) {
+        if (result == 0)
+            cache_set_form(*ret_cache, i, &forms[i]);
+        else
+            secret_free(forms[i].secret);
+    }
     for (size_t i = 0; i < failed; i++) {
         if (result == 0)
             cache_add_problem(*ret_cache, &problems[i]);
@@ -54,6 +97,7 @@ static int open_spec(const struct spec *spec, struct cubby_cache **ret_cache,
     }
 out:
     free(problems);
+    free(forms);
     free(backends);
     return result;
 }

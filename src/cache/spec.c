@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entry/codec.h"
 #include "os/env.h"
 #include "util/error.h"
 #include "util/units.h"
@@ -73,30 +74,125 @@ static bool parse_bool(const char *text, bool *ret_value) {
     return true;
 }
 
+/* Replaces a leading ~ by the home folder. */
+static int expand_home(const struct parser *parser, const char *at, char **path) {
+    const char *home;
+    char *expanded;
+
+    if ((*path)[0] != '~' || ((*path)[1] != '\0' && (*path)[1] != '/'))
+        return 0;
+    home = env_get("HOME");
+    if (!home)
+        return fail_at(parser, at, 1, "HOME is not set, so ~ means nothing: write the whole path");
+    if (asprintf(&expanded, "%s%s", home, *path + 1) < 0)
+        return fail_memory(parser);
+    free(*path);
+    *path = expanded;
+    return 0;
+}
+
+/* "zstd" or "zstd:LEVEL". */
+static bool parse_codec(const char *text, int *ret_level) {
+    int level = 0;
+
+    if (strcmp(text, "zstd") == 0) {
+        *ret_level = CODEC_LEVEL_DEFAULT;
+        return true;
+    }
+    if (strncmp(text, "zstd:", 5) != 0 || strlen(text + 5) > 2)
+        return false;
+    for (text += 5; *text >= '0' && *text <= '9'; text++)
+        level = 10 * level + (*text - '0');
+    if (*text || level < 1 || level > CODEC_LEVEL_MAX)
+        return false;
+    *ret_level = level;
+    return true;
+}
+
+/* Takes the value of a parameter over, or says what was expected in its place; NULL: it is good. */
+typedef const char *value_taker(struct spec_tier *tier, char **value);
+
+static const char *take_max_size(struct spec_tier *tier, char **value) {
+    return units_size(*value, &tier->params.max_size)
+               ? NULL
+               : "expected a size such as 512M, 5G or 1000000";
+}
+
+static const char *take_durable(struct spec_tier *tier, char **value) {
+    return parse_bool(*value, &tier->params.durable) ? NULL : "expected 0 or 1";
+}
+
+static const char *take_read_only(struct spec_tier *tier, char **value) {
+    return parse_bool(*value, &tier->params.read_only) ? NULL : "expected 0 or 1";
+}
+
+static const char *take_compress(struct spec_tier *tier, char **value) {
+    if (tier->store == SPEC_MEMORY)
+        return "memory keeps objects ready for use: compress them in a file or SQLite store";
+    return parse_codec(*value, &tier->level) ? NULL : "expected zstd, or zstd:LEVEL from 1 to 19";
+}
+
+static const char *take_secret_file(struct spec_tier *tier, char **value) {
+    if (tier->store == SPEC_MEMORY)
+        return "no one else can write this process's memory: a file or SQLite store has a secret";
+    if (!**value)
+        return "expected the path of a file";
+    free(tier->secret_file);
+    tier->secret_file = *value;
+    *value = NULL;
+    return NULL;
+}
+
+/* Not for SQLite. SQLite would make the files beside the database with its mode, so that sharing
+ * one works; but each member's process maps PATH-shm and runs the triggers of the schema, so any
+ * other member could end it with a bus error, or have it execute SQL. Of a folder of files a member
+ * can take away entries, or plant some, against which there is secret_file. */
+static const char *take_shared(struct spec_tier *tier, char **value) {
+    if (tier->store == SPEC_SQLITE)
+        return "a SQLite database is not for sharing between users, who could end each other's "
+               "processes through it: use file:PATH?shared=group";
+    if (tier->store == SPEC_MEMORY)
+        return "memory is this process's own: a file store is what a group can share";
+    tier->params.shared = strcmp(*value, "group") == 0;
+    return tier->params.shared ? NULL : "expected group";
+}
+
+static const struct parameter {
+    const char *name;
+    value_taker *take;
+} PARAMETERS[] = {
+    {"max_size", take_max_size}, {"durable", take_durable},         {"read_only", take_read_only},
+    {"compress", take_compress}, {"secret_file", take_secret_file}, {"shared", take_shared},
+};
+
+static const struct parameter *find_parameter(const char *name, size_t length) {
+    for (size_t i = 0; i < sizeof(PARAMETERS) / sizeof(*PARAMETERS); i++) {
+        if (strlen(PARAMETERS[i].name) == length && memcmp(name, PARAMETERS[i].name, length) == 0)
+            return &PARAMETERS[i];
+    }
+    return NULL;
+}
+
 static int parse_parameter(const struct parser *parser, const char *at, size_t length,
                            struct spec_tier *tier) {
-    const char *equals = memchr(at, '=', length);
+    const char *equals = memchr(at, '=', length), *wrong;
     size_t name = equals ? (size_t)(equals - at) : length;
+    const struct parameter *parameter = find_parameter(at, name);
     char *value = NULL;
     int result;
 
     if (!equals)
         return fail_at(parser, at, length, "expected a parameter of the form name=value");
+    if (!parameter)
+        return fail_at(parser, at, name,
+                       "not a known parameter; known are max_size, durable, read_only, compress, "
+                       "secret_file and shared");
     result = decode(parser, equals + 1, length - name - 1, &value);
-    if (result < 0)
-        return result;
-    if (name == 8 && memcmp(at, "max_size", 8) == 0) {
-        if (!units_size(value, &tier->params.max_size))
-            result = fail_at(parser, at, length, "expected a size such as 512M, 5G or 1000000");
-    } else if (name == 7 && memcmp(at, "durable", 7) == 0) {
-        if (!parse_bool(value, &tier->params.durable))
-            result = fail_at(parser, at, length, "expected 0 or 1");
-    } else if (name == 9 && memcmp(at, "read_only", 9) == 0) {
-        if (!parse_bool(value, &tier->params.read_only))
-            result = fail_at(parser, at, length, "expected 0 or 1");
-    } else {
-        result = fail_at(parser, at, name,
-                         "not a known parameter; known are max_size, durable and read_only");
+    if (result == 0)
+        result = expand_home(parser, equals + 1, &value);
+    if (result == 0) {
+        wrong = parameter->take(tier, &value);
+        result = wrong ? fail_at(parser, at, length, wrong) : 0;
     }
     free(value);
     return result;
@@ -113,23 +209,6 @@ static int parse_parameters(const struct parser *parser, const char *at, const c
             return result;
         at = joint + 1;
     }
-}
-
-/* Replaces a leading ~ by the home folder. */
-static int expand_home(const struct parser *parser, const char *at, char **path) {
-    const char *home;
-    char *expanded;
-
-    if ((*path)[0] != '~' || ((*path)[1] != '\0' && (*path)[1] != '/'))
-        return 0;
-    home = env_get("HOME");
-    if (!home)
-        return fail_at(parser, at, 1, "HOME is not set, so ~ means nothing: write the whole path");
-    if (asprintf(&expanded, "%s%s", home, *path + 1) < 0)
-        return fail_memory(parser);
-    free(*path);
-    *path = expanded;
-    return 0;
 }
 
 /* ---- Tiers ------------------------------------------------------------------------ */
@@ -264,8 +343,10 @@ int spec_default(char **ret_text, struct cubby_error *error) {
 }
 
 void spec_clear(struct spec *spec) {
-    for (size_t i = 0; spec->tiers && i < spec->count; i++)
+    for (size_t i = 0; spec->tiers && i < spec->count; i++) {
         free(spec->tiers[i].path);
+        free(spec->tiers[i].secret_file);
+    }
     free(spec->tiers);
     *spec = (struct spec){NULL, 0};
 }

@@ -7,12 +7,14 @@
 #include <sys/types.h>
 
 #include "cache/cache.h"
+#include "entry/form.h"
 
 #define MAX_TIERS 16
 
 struct cubby_cache {
     atomic_uint references;
     struct cubby_backend *tiers[MAX_TIERS];
+    struct entry_form forms[MAX_TIERS]; /* in which each keeps its entries; the secrets are owned */
     size_t tier_count;
     struct cubby_error problems[MAX_TIERS];
     size_t problem_count;

@@ -86,16 +86,20 @@ static enum status end(struct cubby_cache *cache, enum status status, struct cub
 
 /* ---- Finding ---------------------------------------------------------------------------- */
 
+/* cubby_cache_peek() and cubby_cache_describe(). */
+typedef int finder(struct cubby_cache *cache, enum cubby_entry_kind kind,
+                   const struct cubby_key *key, struct cubby_object **ret_object);
+
 /* The object of a key, compiled or the caller's own. */
-static int find_object(struct cubby_cache *cache, const char *hex, struct cubby_object **ret_object,
-                       struct cubby_error *error) {
+static int find_object(struct cubby_cache *cache, finder *find, const char *hex,
+                       struct cubby_object **ret_object, struct cubby_error *error) {
     struct cubby_key key;
     int result = cubby_key_parse(hex, &key, error);
 
     if (result < 0)
         return result;
-    if (cubby_cache_peek(cache, CUBBY_ENTRY_OBJECT, &key, ret_object) == 0 ||
-        cubby_cache_peek(cache, CUBBY_ENTRY_USER, &key, ret_object) == 0)
+    if (find(cache, CUBBY_ENTRY_OBJECT, &key, ret_object) == 0 ||
+        find(cache, CUBBY_ENTRY_USER, &key, ret_object) == 0)
         return 0;
     return error_set(error, CUBBY_ERR_NOT_FOUND, "no store holds the key %s: see `cubby ls`", hex);
 }
@@ -115,7 +119,7 @@ static int list_entry(const char *tier, const struct cubby_entry_info *info, voi
 
     if (info->kind != CUBBY_ENTRY_OBJECT && info->kind != CUBBY_ENTRY_USER)
         return 0;
-    if (cubby_cache_peek(listing->cache, info->kind, &info->key, &object) < 0)
+    if (cubby_cache_describe(listing->cache, info->kind, &info->key, &object) < 0)
         return 0; /* gone meanwhile, or damaged */
     cubby_object_info(object, &object_info);
     cubby_key_format(&info->key, hex);
@@ -209,7 +213,7 @@ int verb_show(struct cli *cli, int argc, char **argv) {
         begin(cli, &args, "cubby show", "KEY", "Describes one stored object.", argc, argv, &status);
     if (!cache)
         return status;
-    if (find_object(cache, args.keys[0], &object, &error) == 0) {
+    if (find_object(cache, cubby_cache_describe, args.keys[0], &object, &error) == 0) {
         struct cubby_object_info info;
         char created[32];
 
@@ -239,7 +243,7 @@ int verb_get(struct cli *cli, int argc, char **argv) {
         fputs("cubby get: -o FILE is missing; -o - writes to standard output\n", stderr);
         return end(cache, STATUS_USAGE, &error);
     }
-    if (find_object(cache, args.keys[0], &object, &error) == 0) {
+    if (find_object(cache, cubby_cache_peek, args.keys[0], &object, &error) == 0) {
         output_write(args.output, cubby_object_data(object), cubby_object_size(object), &error);
         cubby_object_unref(object);
     }

@@ -126,9 +126,9 @@ static void close_writer(struct writer *writer) {
 }
 
 static int write_member(struct writer *writer, const struct name *name,
-                        const struct cubby_object *object, struct cubby_error *error) {
+                        const struct cubby_object *object, const struct cubby_blob *blob,
+                        struct cubby_error *error) {
     const struct libarchive *lib = writer->lib;
-    const struct cubby_blob *blob = object_blob(object);
     size_t size = cubby_blob_size(blob);
     struct cubby_object_info info;
     char hex[CUBBY_KEY_HEX_SIZE], path[CUBBY_KEY_HEX_SIZE + 16];
@@ -151,25 +151,50 @@ static int write_member(struct writer *writer, const struct name *name,
 /* ---- All of it
  * -------------------------------------------------------------------------------------- */
 
+/* Says that a tier has no copy that could be exported, but the next one may. */
+static bool is_no_use(int result) {
+    return result == CUBBY_ERR_NOT_FOUND || result == CUBBY_ERR_CORRUPT ||
+           result == CUBBY_ERR_INVALID || result == CUBBY_ERR_UNSUPPORTED;
+}
+
 /* The first good copy that a tier has, as a new object. */
 static int find_entry(const struct cubby_cache *cache, const struct name *name,
-                      struct cubby_object **ret_object, bool *ret_damaged,
+                      struct cubby_object **ret_object, size_t *ret_tier, bool *ret_damaged,
                       struct cubby_error *error) {
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_error problem = CUBBY_ERROR_INIT;
-        int result =
-            sound_peek(cache->tiers[i], name->kind, &name->key, ret_object, NULL, &problem);
+        int result = sound_peek(cache, i, name->kind, &name->key, ret_object, NULL, &problem);
 
-        if (result < 0 && result != CUBBY_ERR_NOT_FOUND && result != CUBBY_ERR_CORRUPT) {
+        if (result < 0 && !is_no_use(result)) {
             error_move(error, &problem);
             return result;
         }
         cubby_error_clear(&problem);
-        *ret_damaged = *ret_damaged || result == CUBBY_ERR_CORRUPT;
+        *ret_damaged = *ret_damaged || (result < 0 && result != CUBBY_ERR_NOT_FOUND);
+        *ret_tier = i;
         if (result == 0)
             return 0;
     }
     return CUBBY_ERR_NOT_FOUND;
+}
+
+/* The entry as an archive has it: its payload as it is, and signed if its tier's entries are. */
+static int write_object(const struct cubby_cache *cache, struct writer *writer, size_t tier,
+                        const struct name *name, const struct cubby_object *object,
+                        struct cubby_export_result *sums, struct cubby_error *error) {
+    const struct entry_form form = {.secret = cache->forms[tier].secret};
+    struct cubby_blob *blob;
+    int result = entry_reform(object_blob(object), name->kind, &name->key, &form, &blob, error);
+
+    if (result < 0)
+        return result;
+    result = write_member(writer, name, object, blob, error);
+    if (result == 0) {
+        sums->entries++;
+        sums->bytes += cubby_blob_size(blob);
+    }
+    cubby_blob_unref(blob);
+    return result;
 }
 
 static int export_entry(const struct cubby_cache *cache, struct writer *writer,
@@ -177,7 +202,8 @@ static int export_entry(const struct cubby_cache *cache, struct writer *writer,
                         struct cubby_error *error) {
     struct cubby_object *object = NULL;
     bool damaged = false;
-    int result = find_entry(cache, name, &object, &damaged, error);
+    size_t tier = 0;
+    int result = find_entry(cache, name, &object, &tier, &damaged, error);
 
     if (result == CUBBY_ERR_NOT_FOUND) { /* gone meanwhile, or of no use */
         sums->damaged += damaged;
@@ -185,11 +211,7 @@ static int export_entry(const struct cubby_cache *cache, struct writer *writer,
     }
     if (result < 0)
         return result;
-    result = write_member(writer, name, object, error);
-    if (result == 0) {
-        sums->entries++;
-        sums->bytes += cubby_blob_size(object_blob(object));
-    }
+    result = write_object(cache, writer, tier, name, object, sums, error);
     cubby_object_unref(object);
     return result;
 }

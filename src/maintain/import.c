@@ -169,9 +169,9 @@ static int read_member(struct reader *reader, struct cubby_blob **ret_blob,
 /* ---- Into the tiers ----------------------------------------------------------------------------
  */
 
-static bool has_sound(struct cubby_backend *tier, const struct member *member) {
+static bool has_sound(const struct cubby_cache *cache, size_t tier, const struct member *member) {
     struct cubby_object *object = NULL;
-    bool sound = sound_peek(tier, member->kind, &member->key, &object, NULL, NULL) == 0;
+    bool sound = sound_peek(cache, tier, member->kind, &member->key, &object, NULL, NULL) == 0;
 
     cubby_object_unref(object);
     return sound;
@@ -186,10 +186,17 @@ static bool is_passed_over(const struct cubby_cache *cache, const struct cubby_b
     return false;
 }
 
+/* To sign what anybody could have made would take the sense from the signature. */
+static bool may_sign(const struct cubby_cache *cache, size_t tier, const struct cubby_blob *blob) {
+    const struct mac_key *secret = cache->forms[tier].secret;
+
+    return !secret || entry_check_mac(blob, secret, NULL) == 0;
+}
+
 static int store(struct import *import, const struct member *member, struct cubby_blob *blob,
                  struct cubby_error *error) {
     struct cubby_cache *cache = import->cache;
-    bool stored = false, present = false;
+    bool stored = false, present = false, unsigned_here = false;
 
     for (size_t i = 0; i < cache->tier_count; i++) {
         struct cubby_backend *tier = cache->tiers[i];
@@ -198,10 +205,12 @@ static int store(struct import *import, const struct member *member, struct cubb
 
         if (is_passed_over(cache, tier))
             continue;
-        if (has_sound(tier, member))
+        if (has_sound(cache, i, member))
             present = true;
+        else if (!may_sign(cache, i, blob))
+            unsigned_here = true;
         else
-            result = cache_put_into(cache, tier, member->kind, &member->key, blob, &problem);
+            result = cache_put_into(cache, i, member->kind, &member->key, blob, &problem);
         stored = stored || result == 0;
         if (result < 0 && result != CUBBY_ERR_UNSUPPORTED) {
             error_move(error, &problem);
@@ -209,6 +218,8 @@ static int store(struct import *import, const struct member *member, struct cubb
         }
         cubby_error_clear(&problem);
     }
+    if (!stored && !present && unsigned_here)
+        return refuse(import, member, "it is not signed with the store's secret");
     if (!stored && !present)
         return error_set(error, CUBBY_ERR_IO,
                          "no store can take the entries: expected one that may be written");
@@ -235,10 +246,10 @@ static int import_member(struct import *import, struct member *member, struct cu
     result = read_member(&import->reader, &blob, error);
     if (result < 0)
         return result;
-    result = sound_open(blob, member->kind, &member->key, &object, &problem);
+    result = sound_open(blob, member->kind, &member->key, NULL, &object, &problem);
     if (result == 0)
         result = store(import, member, blob, error);
-    else if (result == CUBBY_ERR_CORRUPT)
+    else if (result == CUBBY_ERR_CORRUPT || result == CUBBY_ERR_UNSUPPORTED)
         result = refuse(import, member, problem.message);
     else
         error_move(error, &problem);

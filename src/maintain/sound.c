@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "maintain/sound.h"
 
+#include "cache/state.h"
 #include "deps/manifest.h"
 #include "object.h"
 #include "util/error.h"
@@ -19,9 +20,11 @@ static int check_manifest(const struct cubby_object *object, struct cubby_error 
 }
 
 int sound_open(struct cubby_blob *blob, enum cubby_entry_kind kind, const struct cubby_key *key,
-               struct cubby_object **ret_object, struct cubby_error *error) {
+               const struct mac_key *secret, struct cubby_object **ret_object,
+               struct cubby_error *error) {
     struct cubby_object *object;
-    int result = object_from_blob(blob, kind, key, true, &object, error);
+    int result =
+        object_from_stored(cubby_blob_ref(blob), kind, key, secret, OBJECT_VERIFY, &object, error);
 
     if (result == 0 && kind == CUBBY_ENTRY_MANIFEST) {
         result = check_manifest(object, error);
@@ -33,16 +36,18 @@ int sound_open(struct cubby_blob *blob, enum cubby_entry_kind kind, const struct
     return result;
 }
 
-int sound_peek(struct cubby_backend *tier, enum cubby_entry_kind kind, const struct cubby_key *key,
-               struct cubby_object **ret_object, size_t *ret_size, struct cubby_error *error) {
-    const struct cubby_backend_ops *ops = tier->ops;
+int sound_peek(const struct cubby_cache *cache, size_t tier, enum cubby_entry_kind kind,
+               const struct cubby_key *key, struct cubby_object **ret_object, size_t *ret_size,
+               struct cubby_error *error) {
+    struct cubby_backend *backend = cache->tiers[tier];
+    const struct cubby_backend_ops *ops = backend->ops;
     struct cubby_blob *blob = NULL;
-    int result = (ops->peek ? ops->peek : ops->get)(tier, kind, key, &blob, error);
+    int result = (ops->peek ? ops->peek : ops->get)(backend, kind, key, &blob, error);
 
     if (ret_size)
-        *ret_size = result == 0 ? cubby_blob_size(blob) : 0;
+        *ret_size = blob ? cubby_blob_size(blob) : 0;
     if (result == 0)
-        result = sound_open(blob, kind, key, ret_object, error);
+        result = sound_open(blob, kind, key, cache->forms[tier].secret, ret_object, error);
     cubby_blob_unref(blob);
     return result;
 }

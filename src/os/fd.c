@@ -2,6 +2,8 @@
 #include "os/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 ssize_t fd_read_full(int fd, void *data, size_t size) {
@@ -34,4 +36,13 @@ int fd_write_full(int fd, const void *data, size_t size) {
         done += (size_t)n;
     }
     return 0;
+}
+
+int fd_open_mode(int folder, const char *name, int flags, mode_t mode) {
+    int fd = openat(folder, name, flags, mode);
+
+    /* Only its owner may, and for one that was there before it changes nothing. */
+    if (fd >= 0 && (mode & 0070))
+        (void)!fchmod(fd, mode);
+    return fd;
 }

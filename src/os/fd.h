@@ -13,4 +13,8 @@ ssize_t fd_read_full(int fd, void *data, size_t size);
 /* Writes all of it. Returns 0, or -1 with errno. */
 int fd_write_full(int fd, const void *data, size_t size);
 
+/* As openat(); a file made for its group too (mode 0660) is that whatever the umask takes away.
+ * Returns the descriptor, or -1 with errno. */
+int fd_open_mode(int folder, const char *name, int flags, mode_t mode);
+
 #endif

@@ -15,6 +15,13 @@ struct cubby_error;
  */
 int trust_check(const char *path, const struct stat *status, struct cubby_error *error);
 
+/*
+ * As trust_check(), for a folder that a group shares on purpose (shared=group): it must hand its
+ * group down (set-group-id), that group's members may write in it and no one else, and this process
+ * is one of them. Who owns it does not matter. Returns 0, INVALID or NO_MEMORY.
+ */
+int trust_check_shared(const char *path, const struct stat *status, struct cubby_error *error);
+
 /* Makes a folder and those above it that are missing, each for its owner alone (0700).
  * Returns 0, or -1 with errno. */
 int make_folders(const char *path);
