@@ -30,8 +30,12 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/** Version of this contract; grows when a member is added at the end. */
-#define CUBBY_BACKEND_ABI 1
+/**
+ * Version of this contract; grows when a member is added at the end. Backends made for an earlier
+ * version go on working: what they do not have counts as NULL. Version 2 added lock_key and
+ * unlock_key.
+ */
+#define CUBBY_BACKEND_ABI 2
 
 /** Size of a key in bytes: a BLAKE2b-256 digest. */
 #define CUBBY_KEY_SIZE 32
@@ -96,14 +100,14 @@ struct cubby_counters {
     uint64_t hits;       /**< requests served from a store */
     uint64_t misses;     /**< requests that no store could serve */
     uint64_t compiles;   /**< programs compiled, by a compiler or a callback */
-    uint64_t waits;      /**< requests that waited for another's compile */
+    uint64_t waits;      /**< those of the misses that another's compile then served */
     uint64_t puts;       /**< entries written */
     uint64_t evictions;  /**< entries dropped to keep within the cap */
     uint64_t corrupt;    /**< entries found damaged and dropped */
     uint64_t dropped;    /**< writes that the store refused */
     uint64_t errors;     /**< other failures of a store */
     uint64_t compile_ns; /**< time spent compiling, in nanoseconds */
-    uint64_t saved_ns;   /**< compile time that hits saved, in nanoseconds */
+    uint64_t saved_ns;   /**< compile time that hits and waits saved, in nanoseconds */
 };
 
 /** What a store holds now, and what happened to it. */
@@ -134,6 +138,9 @@ struct cubby_trim_limits {
 /* ---- The vtable ---------------------------------------------------------- */
 
 struct cubby_backend;
+
+/** The sole right to make an entry, as one process holds it. What is in it, its backend knows. */
+struct cubby_key_lock;
 
 /** Flags of a backend. */
 enum cubby_backend_flags {
@@ -215,6 +222,31 @@ struct cubby_backend_ops {
 
     /** Required. Releases the backend; no other call is under way or follows. */
     void (*close)(struct cubby_backend *backend);
+
+    /**
+     * May be NULL, as may unlock_key with it (then only the threads of one process wait for each
+     * other); since version 2. Takes the sole right to make an entry, among all who use the store.
+     * It has no bearing on get, put and remove. Where another has it, waits until that one gives it
+     * back, but not much longer than @p timeout_ns nanoseconds. Locks of different entries must not
+     * wait for each other.
+     *
+     * The lock ends by itself when its process does. A forked child does not hold its parent's.
+     *
+     * @param[out] ret_lock the lock, released by unlock_key; NULL where another had it and gave it
+     *             back: what that one made is in the store now, or could not be made
+     * @return 0; CUBBY_ERR_BUSY where another still had it in the end; CUBBY_ERR_UNSUPPORTED for a
+     *         store that is not to be written; any other code counts as an error of the store.
+     *         After a failure the entry is made all the same, without the lock.
+     */
+    int (*lock_key)(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                    const struct cubby_key *key, uint64_t timeout_ns,
+                    struct cubby_key_lock **ret_lock, struct cubby_error *error);
+
+    /**
+     * Gives a lock back and releases it. In a forked child, which has its parent's pointer but not
+     * the lock, it must release memory only.
+     */
+    void (*unlock_key)(struct cubby_backend *backend, struct cubby_key_lock *lock);
 };
 
 /** The first member of every backend. */

@@ -18,9 +18,10 @@ static int check_backend(const struct cubby_backend *backend, struct cubby_error
 
     if (!ops)
         return error_set(error, CUBBY_ERR_INVALID, "a backend is NULL or has no operations");
-    if (ops->abi != CUBBY_BACKEND_ABI)
+    if (ops->abi < 1 || ops->abi > CUBBY_BACKEND_ABI)
         return error_set(error, CUBBY_ERR_INVALID,
-                         "a backend was made for version %u of the backend contract: expected %d",
+                         "a backend was made for version %u of the backend contract: expected 1 "
+                         "to %d",
                          ops->abi, CUBBY_BACKEND_ABI);
     if (!ops->name || !ops->get || !ops->put || !ops->remove || !ops->iterate || !ops->stats ||
         !ops->close)
