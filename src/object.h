@@ -27,4 +27,7 @@ uint64_t object_compile_ns(const struct cubby_object *object);
  */
 int object_rename_source(struct cubby_object *object, const char *name);
 
+/* Likewise, the log and the message of a compile's error, where the program was called old. */
+void error_rename_source(struct cubby_error *error, const char *old, const char *name);
+
 #endif

@@ -30,7 +30,7 @@ allow 'src/driver/*.[ch]' driver/ key/locate.h os/ util/
 allow 'src/compile/*.[ch]' compile/ key/ os/ util/
 allow 'backends/*.[ch]' backends/ os/ util/
 allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
-allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h entry/ os/ util/
+allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h cache/flight.h entry/ os/ util/
 allow 'src/headers.[ch]' headers.h cache/cache.h deps/ entry/ key/ util/
 allow 'src/cubby.c' headers.h object.h outcome.h cache/cache.h compile/ deps/ entry/ key/ os/ util/
 allow 'src/link.c' key/ util/

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cache/cache.h"
+#include "cache/flight.h"
 #include "cache/spec.h"
 #include "util/error.h"
 
@@ -28,6 +29,22 @@ static int open_tier(const struct spec_tier *tier, struct cubby_backend **ret_ba
     return error_set(error, CUBBY_ERR_INVALID, "unknown store");
 }
 
+/* The shortest time that any tier names. */
+static unsigned flight_timeout(const struct spec *spec) {
+    unsigned seconds = FLIGHT_TIMEOUT_SECONDS;
+    bool is_named = false;
+
+    for (size_t i = 0; i < spec->count; i++) {
+        const struct spec_tier *tier = &spec->tiers[i];
+
+        if (tier->names_flight_timeout && (!is_named || tier->flight_timeout < seconds)) {
+            seconds = tier->flight_timeout;
+            is_named = true;
+        }
+    }
+    return seconds;
+}
+
 /* Opens the stores of a spec; one that cannot be opened is left out and remembered. */
 static int open_spec(const struct spec *spec, struct cubby_cache **ret_cache,
                      struct cubby_error *error) {
@@ -47,6 +64,8 @@ static int open_spec(const struct spec *spec, struct cubby_cache **ret_cache,
             failed++;
     }
     result = cubby_cache_open_backends(backends, opened, ret_cache, error);
+    if (result == 0)
+        cache_set_flight_timeout(*ret_cache, flight_timeout(spec));
     for (size_t i = 0; i < failed; i++) {
         if (result == 0)
             cache_add_problem(*ret_cache, &problems[i]);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/flight.h"
 #include "os/env.h"
 #include "util/error.h"
 
@@ -103,6 +104,16 @@ static bool parse_bool(const char *text, bool *ret_value) {
     return true;
 }
 
+static bool parse_seconds(const char *text, unsigned *ret_seconds) {
+    unsigned long seconds;
+
+    if (strspn(text, "0123456789") != strlen(text) || !*text || strlen(text) > 9)
+        return false;
+    seconds = strtoul(text, NULL, 10);
+    *ret_seconds = (unsigned)seconds;
+    return seconds <= FLIGHT_TIMEOUT_MAX_SECONDS;
+}
+
 static int parse_parameter(const struct parser *parser, const char *at, size_t length,
                            struct spec_tier *tier) {
     const char *equals = memchr(at, '=', length);
@@ -124,9 +135,14 @@ static int parse_parameter(const struct parser *parser, const char *at, size_t l
     } else if (name == 9 && memcmp(at, "read_only", 9) == 0) {
         if (!parse_bool(value, &tier->params.read_only))
             result = fail_at(parser, at, length, "expected 0 or 1");
+    } else if (name == 14 && memcmp(at, "flight_timeout", 14) == 0) {
+        tier->names_flight_timeout = parse_seconds(value, &tier->flight_timeout);
+        if (!tier->names_flight_timeout)
+            result = fail_at(parser, at, length, "expected seconds, from 0 to 1000000");
     } else {
         result = fail_at(parser, at, name,
-                         "not a known parameter; known are max_size, durable and read_only");
+                         "not a known parameter; known are max_size, durable, read_only and "
+                         "flight_timeout");
     }
     free(value);
     return result;

@@ -6,9 +6,10 @@
  *     file:PATH, or a bare PATH
  *     sqlite:PATH
  *
- * Parameters follow a '?' and are joined by '&': max_size=5G, durable=1, read_only=1. In paths and
- * values %XX stands for a byte (so that a path may hold ',' '?' '&' '%'), and a leading ~ for the
- * home folder. Sizes take the suffixes K, M, G, T (powers of 1024).
+ * Parameters follow a '?' and are joined by '&': max_size=5G, durable=1, read_only=1,
+ * flight_timeout=120. In paths and values %XX stands for a byte (so that a path may hold ',' '?'
+ * '&' '%'), and a leading ~ for the home folder. Sizes take the suffixes K, M, G, T (powers of
+ * 1024).
  */
 #ifndef CUBBY_CACHE_SPEC_H
 #define CUBBY_CACHE_SPEC_H
@@ -21,6 +22,8 @@ struct spec_tier {
     enum spec_store store;
     char *path;                   /* owned; NULL for memory */
     struct backend_params params; /* its path is that of the tier */
+    bool names_flight_timeout;
+    unsigned flight_timeout; /* seconds, for the whole cache; see flight.h */
 };
 
 struct spec {
