@@ -684,6 +684,34 @@ START_TEST(test_lock_removed_under_its_holder) {
 }
 END_TEST
 
+/* Who gives a lock back removes no file but its own. */
+START_TEST(test_give_spares_the_lock_of_another) {
+    char *path = path_in(scratch_dir(), "f"), *command;
+    struct cubby_backend *stores[3];
+    struct cubby_key_lock *locks[2], *none;
+    struct cubby_key key = key_of(1);
+
+    ck_assert_int_gt(asprintf(&command, "rm %s/flights/*", path), 0);
+    for (unsigned i = 0; i < 3; i++)
+        stores[i] = store_open(file_backend_open, path, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(
+            stores[i]->ops->lock_key(stores[i], CUBBY_ENTRY_USER, &key, 0, &locks[i], NULL), 0);
+        ck_assert_ptr_nonnull(locks[i]);
+        if (i == 0)
+            ck_assert_int_eq(system(command), 0);
+    }
+    stores[0]->ops->unlock_key(stores[0], locks[0]);
+    ck_assert_int_eq(stores[2]->ops->lock_key(stores[2], CUBBY_ENTRY_USER, &key, 0, &none, NULL),
+                     CUBBY_ERR_BUSY);
+    stores[1]->ops->unlock_key(stores[1], locks[1]);
+    for (unsigned i = 0; i < 3; i++)
+        store_close(stores[i]);
+    free(command);
+    free(path);
+}
+END_TEST
+
 /* A process that died long ago left a lock file of a key that nobody asks for any more. */
 START_TEST(test_left_locks_are_swept) {
     const char *folder = scratch_dir();
@@ -925,6 +953,7 @@ int main(void) {
     tcase_add_loop_test(tcase, test_compile_error_among_processes, 0, PLACE_COUNT);
     tcase_add_loop_test(tcase, test_locks_cannot_be_made, 0, PLACE_COUNT);
     tcase_add_loop_test(tcase, test_lock_removed_under_its_holder, 0, PLACE_COUNT);
+    tcase_add_test(tcase, test_give_spares_the_lock_of_another);
     tcase_add_loop_test(tcase, test_left_locks_are_swept, 0, PLACE_COUNT);
     tcase_add_test(tcase, test_read_only_store_takes_none);
     tcase_add_loop_test(tcase, test_fork_in_a_maker, 0, PLACE_COUNT);
