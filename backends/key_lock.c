@@ -26,10 +26,10 @@
 
 #define STALE_SECONDS 3600
 
-/* A waiter looks again after a part of the time that it waited so far: it wakes up late by a few
+/* A waiter looks again after a part of the time that it waited so far: it wakes up late by some
  * percent, and seldom where the wait is long. */
-#define PAUSE_PART 16
-#define PAUSE_MIN_NS 200000u
+#define PAUSE_PART 8
+#define PAUSE_MIN_NS 1000000u
 #define PAUSE_MAX_NS 10000000u
 
 struct cubby_key_lock {

@@ -157,6 +157,7 @@ int main(int argc, char **argv) {
     store_rows(&bench);
     key_rows(&bench);
     process_rows(&bench);
+    flight_rows(&bench);
     status = write_report(&bench, &arguments, machine);
     if (bench.row_count == 0) {
         fprintf(stderr, "cubby-bench: no row is named like \"%s\"\n", bench.filter);

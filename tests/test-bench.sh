@@ -15,7 +15,7 @@ mkdir "$TMPDIR"
 test -z "$(ls "$TMPDIR")" || { echo "the benchmark left files behind"; exit 1; }
 cmp "$work/report.json" "$work/copy.json"
 test "$(grep -c '^hit/file/' "$work/table")" = 3
-if grep -v '^hit/file/' "$work/table" | grep -E '^(hit|put|key|process)/'; then
+if grep -v '^hit/file/' "$work/table" | grep -E '^(hit|put|key|process|flight)/'; then
     echo "--filter let other rows through"
     exit 1
 fi
@@ -43,10 +43,10 @@ has_nvrtc = machine["versions"]["nvrtc"] is not None
 
 sizes = "4K", "64K", "1M"
 sized = ["hit/memory", "hit/file", "put/file", "key/first", "key/other-option"]
-wanted = ["process/hit-file", "process/start"]
+wanted = ["process/hit-file", "process/start", "flight/file"]
 if has_sqlite:
     sized += ["hit/sqlite", "put/sqlite"]
-    wanted += ["process/hit-sqlite"]
+    wanted += ["process/hit-sqlite", "flight/sqlite"]
 wanted += [f"{name}/{size}" for name in sized for size in sizes]
 names = [row["name"] for row in report["rows"]]
 assert sorted(names) == sorted(wanted), names
@@ -59,7 +59,7 @@ for row in report["rows"]:
         assert not has_nvrtc and "NVRTC" in row["problem"], row
         assert row["name"].startswith(("key/", "process/hit")), row
         continue
-    assert report["plan"]["runs"] == 3 and row["runs"] == (1 if "put/" in row["name"] else 3), row
+    assert report["plan"]["runs"] == 3 and row["runs"] == (1 if row["name"].startswith(("put/", "flight/")) else 3), row
     for side in "floor", "subject":
         assert row[side]["what"] and row[side]["batch"] >= 1, row
         check_spread(row[side]["ns"])
