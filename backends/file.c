@@ -284,6 +284,23 @@ static int file_flush(struct cubby_backend *backend, struct cubby_error *error) 
                : 0;
 }
 
+/* ---- Flights ------------------------------------------------------------------------------------
+ */
+
+static int file_lock_key(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, uint64_t timeout_ns,
+                         struct cubby_key_lock **ret_lock, struct cubby_error *error) {
+    struct file_backend *file = file_of(backend);
+
+    return file->read_only ? refuse_read_only(file, error)
+                           : key_lock_take(&file->flights, kind, key, timeout_ns, ret_lock, error);
+}
+
+static void file_unlock_key(struct cubby_backend *backend, struct cubby_key_lock *lock) {
+    (void)backend;
+    key_lock_give(lock);
+}
+
 /* ---- Opening ------------------------------------------------------------------------------------
  */
 
@@ -312,6 +329,8 @@ static const struct cubby_backend_ops FILE_OPS = {
     .flush = file_flush,
     .close = file_close,
     .inspect = file_inspect,
+    .lock_key = file_lock_key,
+    .unlock_key = file_unlock_key,
 };
 
 int file_backend_open(const struct backend_params *params, struct cubby_backend **ret_backend,
@@ -334,6 +353,8 @@ int file_backend_open(const struct backend_params *params, struct cubby_backend 
         free(file);
         return result;
     }
+    file->flights =
+        (struct key_locks){.base = file->root, .folder = "flights", .store = file->path};
     *ret_backend = &file->backend;
     return 0;
 }

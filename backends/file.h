@@ -4,6 +4,7 @@
  *
  *     CACHEDIR.TAG           tells backup programs to pass by
  *     object/3f/9a...        an entry: folder by kind, two digits of the key, the other 62
+ *     flights/               locks of those who make an entry, see key_lock.h
  *     tmp/                   files on their way to a name, and the evictor's lock
  *     counters               shared counters, see file_account.h
  *
@@ -18,6 +19,7 @@
 #include <sys/types.h>
 
 #include "backends/backends.h"
+#include "backends/key_lock.h"
 
 /* Length of a name below a fan-out folder. */
 #define FILE_NAME_LENGTH 62
@@ -31,7 +33,8 @@ struct file_backend {
     uint64_t max_size;
     bool durable;
     bool read_only;
-    bool shared;                    /* by the members of the root's group */
+    bool shared; /* by the members of the root's group */
+    struct key_locks flights;
     _Atomic bool swept;             /* stale temporaries were looked for */
     _Atomic uint64_t pending_bytes; /* stored since the shared total was last told */
     _Atomic uint64_t evictions;     /* likewise */

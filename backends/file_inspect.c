@@ -169,7 +169,7 @@ static int inspect_kind(struct inspection *inspection, enum cubby_entry_kind kin
 }
 
 static bool is_known(const char *name) {
-    static const char *const KNOWN[] = {"CACHEDIR.TAG", "counters", "tmp"};
+    static const char *const KNOWN[] = {"CACHEDIR.TAG", "counters", "flights", "tmp"};
 
     for (size_t i = 0; i < sizeof(KNOWN) / sizeof(*KNOWN); i++) {
         if (strcmp(name, KNOWN[i]) == 0)

@@ -2,6 +2,7 @@
 /* Entries as rows of one SQLite database. Sizes are kept by triggers in the same transaction. */
 #include "backends/sqlite.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -458,6 +459,24 @@ static int sqlite_stats(struct cubby_backend *backend, struct cubby_store_stats 
     return 0;
 }
 
+/* ---- Flights ------------------------------------------------------------------------------------
+ */
+
+static int sqlite_lock_key(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                           const struct cubby_key *key, uint64_t timeout_ns,
+                           struct cubby_key_lock **ret_lock, struct cubby_error *error) {
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+
+    return sqlite->read_only
+               ? refuse_read_only(sqlite, error)
+               : key_lock_take(&sqlite->flights, kind, key, timeout_ns, ret_lock, error);
+}
+
+static void sqlite_unlock_key(struct cubby_backend *backend, struct cubby_key_lock *lock) {
+    (void)backend;
+    key_lock_give(lock);
+}
+
 /* ---- Opening ------------------------------------------------------------------------------------
  */
 
@@ -468,6 +487,7 @@ static void sqlite_free(struct sqlite_backend *sqlite) {
         close(sqlite->users);
     free(sqlite->uri);
     free(sqlite->lock_path);
+    free(sqlite->flights_path);
     free(sqlite->path);
     free(sqlite);
 }
@@ -497,6 +517,8 @@ static const struct cubby_backend_ops SQLITE_OPS = {
     .zero = sqlite_zero,
     .flush = sqlite_flush,
     .close = sqlite_close_backend,
+    .lock_key = sqlite_lock_key,
+    .unlock_key = sqlite_unlock_key,
 };
 
 int sqlite_backend_open(const struct backend_params *params, struct cubby_backend **ret_backend,
@@ -513,13 +535,18 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
     sqlite->path = strdup(params->path);
     if (asprintf(&sqlite->lock_path, "%s-cubby-lock", params->path) < 0)
         sqlite->lock_path = NULL;
+    if (asprintf(&sqlite->flights_path, "%s-cubby-flights", params->path) < 0)
+        sqlite->flights_path = NULL;
     sqlite->max_size = params->max_size;
     sqlite->durable = params->durable;
     sqlite->read_only = params->read_only;
     sqlite->owner = process_id();
     sqlite->users = -1;
-    result =
-        sqlite->path && sqlite->lock_path ? sqlite_prepare(sqlite, error) : error_no_memory(error);
+    sqlite->flights =
+        (struct key_locks){.base = AT_FDCWD, .folder = sqlite->flights_path, .store = sqlite->path};
+    result = sqlite->path && sqlite->lock_path && sqlite->flights_path
+                 ? sqlite_prepare(sqlite, error)
+                 : error_no_memory(error);
     if (result == 0)
         result = connection_take(sqlite, &connection, error);
     if (result != 0) {

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "backends/backends.h"
+#include "backends/key_lock.h"
 #include "os/fork.h"
 
 /* Prepared once for each connection. */
@@ -50,7 +51,9 @@ struct sqlite_backend {
     struct cubby_backend backend;
     char *path;
     char *lock_path;
-    char *uri; /* of a database that no one can write; else NULL, and the path is used */
+    char *uri;          /* of a database that no one can write; else NULL, and the path is used */
+    char *flights_path; /* folder of the locks of those who make an entry, see key_lock.h */
+    struct key_locks flights;
     uint64_t max_size;
     bool durable;
     bool read_only;

@@ -40,6 +40,8 @@ static struct plan plan_of(const struct bench *bench, const struct row *row) {
         plan.batch_ns *= 16;
         plan.runs = (plan.runs + 3) / 4;
     }
+    if (row->is_long)
+        plan.runs = (plan.runs + 14) / 15;
     return plan;
 }
 

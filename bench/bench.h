@@ -21,6 +21,7 @@ struct row {
     struct work floor;   /* the least that could do the same */
     struct work subject; /* what Cubby does */
     bool lingers;        /* an operation leaves work behind that the next one waits for */
+    bool is_long;        /* an operation takes a good part of a second */
     enum goal_kind goal;
     double limit;      /* of the goal, in its unit */
     bool measured;     /* comparison is set */
@@ -67,5 +68,6 @@ void store_rows(struct bench *bench);
 void key_rows(struct bench *bench);
 void header_rows(struct bench *bench);
 void process_rows(struct bench *bench);
+void flight_rows(struct bench *bench);
 
 #endif

@@ -158,6 +158,7 @@ int main(int argc, char **argv) {
     key_rows(&bench);
     header_rows(&bench);
     process_rows(&bench);
+    flight_rows(&bench);
     status = write_report(&bench, &arguments, machine);
     if (bench.row_count == 0) {
         fprintf(stderr, "cubby-bench: no row is named like \"%s\"\n", bench.filter);

@@ -117,7 +117,21 @@ static int find_key(const struct request *request) {
                         &request->outcome->key);
 }
 
-/* A renamed log needs memory; without it the hit counts for nothing. */
+/* Gives the object its caller's name for the program. A renamed log needs memory; without it what
+ * was found counts for nothing. */
+static int claim(const struct request *request, struct cubby_object *object,
+                 struct cubby_object **ret_object) {
+    /* No log speaks of a link by its name. */
+    int result =
+        request->program->source ? object_rename_source(object, request->program->name) : 0;
+
+    if (result < 0)
+        cubby_object_unref(object);
+    else
+        *ret_object = object;
+    return result;
+}
+
 static int look_up(const struct request *request, struct cubby_object **ret_object) {
     struct cubby_object *object;
     int result = find_key(request);
@@ -128,15 +142,20 @@ static int look_up(const struct request *request, struct cubby_object **ret_obje
     }
     result = outcome_look_up(request->cache, CUBBY_ENTRY_OBJECT, &request->outcome->key, &object,
                              request->outcome);
-    if (result < 0)
-        return result;
-    /* No log speaks of a link by its name. */
-    result = request->program->source ? object_rename_source(object, request->program->name) : 0;
-    if (result < 0)
-        cubby_object_unref(object);
-    else
-        *ret_object = object;
-    return result;
+    return result < 0 ? result : claim(request, object, ret_object);
+}
+
+/* Another may have compiled it meanwhile. */
+static int look_again(void *context, struct cubby_object **ret_object) {
+    const struct request *request = context;
+    struct cubby_object *object;
+    const char *tier;
+    int result = find_key(request);
+
+    if (result == 0)
+        result = cache_lookup(request->cache, CUBBY_ENTRY_OBJECT, &request->outcome->key, &object,
+                              &tier);
+    return result < 0 ? result : claim(request, object, ret_object);
 }
 
 static void add_name(struct buffer *meta, const char *expression, const char *lowered) {
@@ -323,6 +342,34 @@ static void settle(const struct request *request, struct cubby_object *object) {
         store(request, object);
 }
 
+static int compile_and_settle(void *context, struct cubby_object **ret_object,
+                              struct cubby_error *error) {
+    struct request *request = context;
+    int result;
+
+    request->error = error;
+    result = compile(request, ret_object);
+    if (result == 0)
+        settle(request, *ret_object);
+    return result;
+}
+
+/* Compiles it, or waits for another who does. A program that reads headers flies under its own key:
+ * that of its object is not known before. What another read of them may be out of date by now. */
+static int fly(struct request *request, struct cubby_object **ret_object) {
+    const struct flight_task task = {
+        .kind = CUBBY_ENTRY_OBJECT,
+        .key = request->base,
+        .is_whole = !request->program->reaches_files,
+        .name = request->program->source ? request->program->name : "",
+        .look_up = look_again,
+        .make = compile_and_settle,
+        .context = request,
+    };
+
+    return outcome_make(request->cache, &task, ret_object, request->outcome, request->error);
+}
+
 static int serve(struct request *request, struct cubby_object **ret_object) {
     int result =
         tooling_find(request->cache, request->program, &request->toolchain, request->error);
@@ -332,13 +379,9 @@ static int serve(struct request *request, struct cubby_object **ret_object) {
     key_derive(request->program, request->toolchain, &request->base);
     request->outcome->key = request->base;
     request->outcome->has_key = !request->program->uncacheable[0];
-    if (!is_bypassed(request) && !(request->flags & CUBBY_REQUEST_REFRESH) &&
-        look_up(request, ret_object) == 0)
-        return 0;
-    result = compile(request, ret_object);
-    if (result == 0)
-        settle(request, *ret_object);
-    return result;
+    if (is_bypassed(request) || (request->flags & CUBBY_REQUEST_REFRESH))
+        return compile_and_settle(request, ret_object, request->error);
+    return look_up(request, ret_object) == 0 ? 0 : fly(request, ret_object);
 }
 
 int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsigned flags,

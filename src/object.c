@@ -2,6 +2,7 @@
 #include "object.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,15 +79,12 @@ static bool is_whole_name(const char *log, const char *found, size_t length) {
     return begins && found[length] && strchr("(\"", found[length]);
 }
 
-int object_rename_source(struct cubby_object *object, const char *name) {
-    const char *log = cubby_object_log(object);
-    const char *old = meta_text(object->view.meta, object->view.meta_size, META_SOURCE_NAME);
+/* A log with another name in the place of the old one, new; NULL when memory is short. */
+static char *renamed_log(const char *log, const char *old, const char *name) {
     struct buffer renamed = BUFFER_INIT;
     const char *found, *text = log;
     size_t length = strlen(old);
 
-    if (!*log || !*old || strcmp(old, name) == 0)
-        return 0;
     while ((found = strstr(log, old))) {
         bool whole = is_whole_name(text, found, length);
 
@@ -95,8 +93,43 @@ int object_rename_source(struct cubby_object *object, const char *name) {
         log = found + length;
     }
     buffer_add_text(&renamed, log);
-    object->log = buffer_steal_text(&renamed);
+    return buffer_steal_text(&renamed);
+}
+
+int object_rename_source(struct cubby_object *object, const char *name) {
+    const char *log = cubby_object_log(object);
+    const char *old = meta_text(object->view.meta, object->view.meta_size, META_SOURCE_NAME);
+
+    if (!*log || !*old || strcmp(old, name) == 0)
+        return 0;
+    object->log = renamed_log(log, old, name);
     return object->log ? 0 : CUBBY_ERR_NO_MEMORY;
+}
+
+/* The messages of a compile begin with the program's name. */
+static void rename_in_message(struct cubby_error *error, const char *old, const char *name) {
+    size_t length = strlen(old);
+    char *rest;
+
+    if (strncmp(error->message, old, length) != 0 || error->message[length] != ':')
+        return;
+    rest = strdup(error->message + length);
+    if (rest)
+        snprintf(error->message, sizeof(error->message), "%s%s", name, rest);
+    free(rest);
+}
+
+void error_rename_source(struct cubby_error *error, const char *old, const char *name) {
+    char *log;
+
+    if (!*old || strcmp(old, name) == 0)
+        return;
+    rename_in_message(error, old, name);
+    log = error->log ? renamed_log(error->log, old, name) : NULL;
+    if (log) {
+        free(error->log);
+        error->log = log;
+    }
 }
 
 struct cubby_object *cubby_object_ref(struct cubby_object *object) {

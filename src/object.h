@@ -47,4 +47,7 @@ bool object_fields(const struct cubby_object *object, struct pairs *ret_fields);
  */
 int object_rename_source(struct cubby_object *object, const char *name);
 
+/* Likewise, the log and the message of a compile's error, where the program was called old. */
+void error_rename_source(struct cubby_error *error, const char *old, const char *name);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "cache/cache.h"
 #include "object.h"
+#include "os/time.h"
 
 const char *cubby_outcome_name(enum cubby_outcome_kind kind) {
     static const char *const NAMES[] = {"hit", "compiled", "waited", "uncacheable", "error"};
@@ -39,6 +40,24 @@ int outcome_look_up(struct cubby_cache *cache, enum cubby_entry_kind kind,
         outcome->compile_ns = compile_ns;
         set_tier(outcome, tier);
     }
+    return 0;
+}
+
+int outcome_make(struct cubby_cache *cache, const struct flight_task *task,
+                 struct cubby_object **ret_object, struct cubby_outcome *outcome,
+                 struct cubby_error *error) {
+    uint64_t start = monotonic_ns(), waited_ns;
+    bool waited;
+    int result = flight_run(cache, task, ret_object, &waited, error);
+
+    if (result < 0 || !waited)
+        return result;
+    waited_ns = monotonic_ns() - start;
+    outcome->kind = CUBBY_OUTCOME_WAITED;
+    outcome->compile_ns = object_compile_ns(*ret_object);
+    cache_count(cache, EVENT_WAIT, 1);
+    if (outcome->compile_ns > waited_ns)
+        cache_count(cache, EVENT_SAVED_NS, outcome->compile_ns - waited_ns);
     return 0;
 }
 

@@ -78,14 +78,32 @@ int cubby_cache_put(struct cubby_cache *cache, const struct cubby_key *key, cons
     return result;
 }
 
+/* A request for an entry that no store had. */
+struct wish {
+    struct cubby_cache *cache;
+    const struct cubby_key *key;
+    cubby_make_function make;
+    void *context;
+    struct cubby_outcome *outcome;
+};
+
+static int look_again(void *context, struct cubby_object **ret_object) {
+    const struct wish *wish = context;
+    const char *tier;
+
+    return cache_lookup(wish->cache, CUBBY_ENTRY_USER, wish->key, ret_object, &tier);
+}
+
 /* Calls the maker and stores what it gives. */
-static int make_entry(struct cubby_cache *cache, const struct cubby_key *key,
-                      cubby_make_function make, void *context, struct cubby_object **ret_object,
-                      struct cubby_outcome *outcome, struct cubby_error *error) {
+static int make_entry(void *context, struct cubby_object **ret_object, struct cubby_error *error) {
+    const struct wish *wish = context;
+    struct cubby_cache *cache = wish->cache;
+    struct cubby_outcome *outcome = wish->outcome;
+    const struct cubby_key *key = wish->key;
     struct cubby_error dropped = CUBBY_ERROR_INIT;
     struct cubby_blob *made = NULL, *blob = NULL;
     uint64_t start = monotonic_ns();
-    int result = make(context, &made, error);
+    int result = wish->make(wish->context, &made, error);
 
     outcome->compile_ns = monotonic_ns() - start;
     if (result < 0)
@@ -112,11 +130,16 @@ int cubby_cache_get_or_make(struct cubby_cache *cache, const struct cubby_key *k
                             struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
                             struct cubby_error *error) {
     struct cubby_outcome outcome;
+    struct wish wish = {cache, key, make, context, &outcome};
     int result;
 
     begin(key, &outcome);
     result = outcome_look_up(cache, CUBBY_ENTRY_USER, key, ret_object, &outcome);
-    if (result < 0)
-        result = make_entry(cache, key, make, context, ret_object, &outcome, error);
+    if (result < 0) {
+        const struct flight_task task = {CUBBY_ENTRY_USER, *key,       true, "",
+                                         look_again,       make_entry, &wish};
+
+        result = outcome_make(cache, &task, ret_object, &outcome, error);
+    }
     return end(result, &outcome, ret_outcome);
 }

@@ -30,8 +30,8 @@ allow 'src/driver/*.[ch]' driver/ key/locate.h os/ util/
 allow 'src/compile/*.[ch]' compile/ key/ os/ util/
 allow 'backends/*.[ch]' backends/ os/ util/
 allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
-allow 'src/maintain/*.[ch]' maintain/ cache/state.h deps/manifest.h object.h os/ util/
-allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h entry/ os/ util/
+allow 'src/maintain/*.[ch]' maintain/ cache/ entry/ deps/manifest.h object.h os/ util/
+allow 'src/object.[ch] src/outcome.[ch] src/user.c' object.h outcome.h cache/cache.h cache/flight.h entry/ os/ util/
 allow 'src/headers.[ch] src/headers_compare.c' headers.h cache/cache.h deps/ entry/ key/ util/
 allow 'src/tooling.[ch]' tooling.h cache/cache.h entry/ key/ util/
 allow 'src/nearest.[ch]' nearest.h object.h cache/cache.h key/ util/

@@ -22,4 +22,7 @@ struct subject {
 /* Adds the cases, each run against each subject, to the suite. The subjects must stay. */
 void conformance_add(Suite *suite, const struct subject *subjects, size_t count);
 
+/* Likewise, the cases about lock_key and unlock_key. */
+void conformance_add_locks(Suite *suite, const struct subject *subjects, size_t count);
+
 #endif

@@ -9,11 +9,14 @@
  *     FAKE_NO_CUBIN    the cubin is empty, as for a virtual architecture
  *     FAKE_LINE_x      the object changes with whatever x is
  *     FAKE_CRASH       the process ends in the middle of the compile
+ *     FAKE_SLEEP_n     the compile takes n milliseconds
+ *     FAKE_GATE        it does not end while the file FAKE_NVRTC_GATE is there
  */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef FAKE_MINOR
@@ -94,6 +97,19 @@ static void count_compile(void) {
     }
 }
 
+static void pass_ms(int ms) {
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
+}
+
+static void take_time(const char *text) {
+    const char *sleep = strstr(text, "FAKE_SLEEP_"), *gate = getenv("FAKE_NVRTC_GATE");
+
+    if (sleep)
+        pass_ms(atoi(sleep + strlen("FAKE_SLEEP_")));
+    while (gate && strstr(text, "FAKE_GATE") && access(gate, F_OK) == 0)
+        pass_ms(1);
+}
+
 int nvrtcCompileProgram(struct program *program, int count, const char *const *options) {
     const char *error = strstr(program->text, "FAKE_ERROR_");
     char *all = NULL;
@@ -108,6 +124,7 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
     count_compile();
     if (strstr(program->text, "FAKE_CRASH"))
         _exit(86);
+    take_time(program->text);
     out = open_memstream(&all, &size);
     if (!out)
         return 1;
@@ -132,8 +149,11 @@ int nvrtcCompileProgram(struct program *program, int count, const char *const *o
         memset(program->log, 'l', 3000000);
     }
     if (error) {
-        free(program->log);
-        program->log = strdup("fake error log\n");
+        char *warning = strstr(program->text, "FAKE_WARNING") ? program->log : NULL;
+
+        if (asprintf(&program->log, "%sfake error log\n", warning ? warning : "") < 0)
+            return 1;
+        free(warning);
         return atoi(error + strlen("FAKE_ERROR_"));
     }
     return 0;

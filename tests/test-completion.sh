@@ -104,7 +104,8 @@ completes 'cubby --cache=s' sqlite:
 completes 'cubby --cache memory,f' memory,file: memory,folder/
 completes 'cubby --cache file:fol' folder/
 completes 'cubby --cache=memory,sqlite:no' notes.txt
-completes 'cubby --cache memory?' 'memory?max_size=' 'memory?durable=1' 'memory?read_only=1'
+completes 'cubby --cache memory?' 'memory?max_size=' 'memory?durable=1' 'memory?read_only=1' \
+    'memory?flight_timeout='
 completes "cubby --cache 'memory?d" 'memory?durable=1'
 completes "cubby --cache 'memory?s"
 completes "cubby --cache 'file:a?s" 'file:a?secret_file=' 'file:a?shared=group'

@@ -94,5 +94,6 @@ int main(void) {
     Suite *suite = suite_create("backends");
 
     conformance_add(suite, SUBJECTS, sizeof(SUBJECTS) / sizeof(*SUBJECTS));
+    conformance_add_locks(suite, SUBJECTS, sizeof(SUBJECTS) / sizeof(*SUBJECTS));
     return run_suite(suite);
 }

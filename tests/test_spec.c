@@ -33,12 +33,16 @@ START_TEST(test_stores) {
 END_TEST
 
 START_TEST(test_parameters) {
-    struct spec spec = parse("memory?max_size=64M,file:/a?max_size=5G&durable=1&read_only=0");
+    struct spec spec = parse("memory?max_size=64M,file:/a?max_size=5G&durable=1&read_only=0&"
+                             "flight_timeout=30");
 
     ck_assert_uint_eq(spec.tiers[0].params.max_size, 64u << 20);
     ck_assert_uint_eq(spec.tiers[1].params.max_size, (uint64_t)5 << 30);
     ck_assert(spec.tiers[1].params.durable);
     ck_assert(!spec.tiers[1].params.read_only);
+    ck_assert(!spec.tiers[0].names_flight_timeout);
+    ck_assert(spec.tiers[1].names_flight_timeout);
+    ck_assert_uint_eq(spec.tiers[1].flight_timeout, 30);
     spec_clear(&spec);
 }
 END_TEST
@@ -127,6 +131,10 @@ START_TEST(test_errors_point) {
         {"file:/a?shared=all", "\"shared=all\"", "expected group"},
         {"memory?shared=group", "character 8", "a file store is what a group can share"},
         {"sqlite:/a?shared=group", "\"shared=group\"", "file:PATH?shared=group"},
+        {"file:/a?flight_timeout=", "character 9", "expected seconds"},
+        {"file:/a?flight_timeout=2s", "\"flight_timeout=2s\"", "expected seconds"},
+        {"file:/a?flight_timeout=1000001", "1000001", "expected seconds"},
+        {"file:/a?flight_timeout=4294967297", "4294967297", "expected seconds"},
         {"file:/a%2", "\"%2\"", "hexadecimal"},
         {"file:/a%zz", "\"%zz\"", "hexadecimal"},
         {"file:/a%00", "\"%00\"", "hexadecimal"},

@@ -96,7 +96,7 @@ struct cubby_counters {
     uint64_t hits;      /**< requests served from a store */
     uint64_t misses;    /**< requests that no store could serve */
     uint64_t compiles;  /**< programs compiled, by a compiler or a callback */
-    uint64_t waits;     /**< requests that waited for another's compile */
+    uint64_t waits;     /**< those of the misses that another's compile then served */
     uint64_t puts;      /**< entries written */
     uint64_t evictions; /**< entries dropped to keep within the cap */
     uint64_t corrupt;   /**< entries that failed a check: dropped if damaged, left if only their MAC
@@ -104,7 +104,7 @@ struct cubby_counters {
     uint64_t dropped;   /**< writes that the store refused */
     uint64_t errors;    /**< other failures of a store */
     uint64_t compile_ns; /**< time spent compiling, in nanoseconds */
-    uint64_t saved_ns;   /**< compile time that hits saved, in nanoseconds */
+    uint64_t saved_ns;   /**< compile time that hits and waits saved, in nanoseconds */
 };
 
 /** What a store holds now, and what happened to it. */
@@ -155,6 +155,9 @@ typedef int (*cubby_finding_visitor)(const struct cubby_finding *finding, void *
 /* ---- The vtable ---------------------------------------------------------- */
 
 struct cubby_backend;
+
+/** The sole right to make an entry, as one process holds it. What is in it, its backend knows. */
+struct cubby_key_lock;
 
 /** Flags of a backend. */
 enum cubby_backend_flags {
@@ -257,6 +260,31 @@ struct cubby_backend_ops {
      */
     int (*inspect)(struct cubby_backend *backend, bool repair, cubby_finding_visitor visit,
                    void *context, struct cubby_error *error);
+
+    /**
+     * May be NULL, as may unlock_key with it (then only the threads of one process wait for each
+     * other). Takes the sole right to make an entry, among all who use the store.
+     * It has no bearing on get, put and remove. Where another has it, waits until that one gives it
+     * back, but not much longer than @p timeout_ns nanoseconds. Locks of different entries must not
+     * wait for each other.
+     *
+     * The lock ends by itself when its process does. A forked child does not hold its parent's.
+     *
+     * @param[out] ret_lock the lock, released by unlock_key; NULL where another had it and gave it
+     *             back: what that one made is in the store now, or could not be made
+     * @return 0; CUBBY_ERR_BUSY where another still had it in the end; CUBBY_ERR_UNSUPPORTED for a
+     *         store that is not to be written; any other code counts as an error of the store.
+     *         After a failure the entry is made all the same, without the lock.
+     */
+    int (*lock_key)(struct cubby_backend *backend, enum cubby_entry_kind kind,
+                    const struct cubby_key *key, uint64_t timeout_ns,
+                    struct cubby_key_lock **ret_lock, struct cubby_error *error);
+
+    /**
+     * Gives a lock back and releases it. In a forked child, which has its parent's pointer but not
+     * the lock, it must release memory only.
+     */
+    void (*unlock_key)(struct cubby_backend *backend, struct cubby_key_lock *lock);
 };
 
 /** The first member of every backend. */

@@ -341,7 +341,7 @@ const char *cubby_object_field(const struct cubby_object *object, size_t index,
 enum cubby_outcome_kind {
     CUBBY_OUTCOME_HIT = 0,         /**< from a store */
     CUBBY_OUTCOME_COMPILED = 1,    /**< compiled now, and stored where a store takes it */
-    CUBBY_OUTCOME_WAITED = 2,      /**< another compiled it meanwhile */
+    CUBBY_OUTCOME_WAITED = 2,      /**< another thread or process compiled it meanwhile */
     CUBBY_OUTCOME_UNCACHEABLE = 3, /**< compiled now, not to be stored; see reason */
     CUBBY_OUTCOME_ERROR = 4,       /**< failed */
 };
@@ -357,7 +357,7 @@ struct cubby_outcome {
     char tier[16];        /**< name of the store that served a hit, else "" */
     char reason[256];     /**< why the object was not stored, else "" */
     uint64_t elapsed_ns;  /**< the whole request, in nanoseconds */
-    uint64_t compile_ns;  /**< compiling alone; on a hit what compiling once cost */
+    uint64_t compile_ns; /**< compiling alone; where it was not compiled now, what that once cost */
 };
 
 /** Flags of a request. */
@@ -368,6 +368,11 @@ enum cubby_request_flags {
 
 /**
  * Gives the object of a program, from the cache if it is there.
+ *
+ * Of those who ask for the same program at the same time, threads of this process or processes
+ * that share a file or SQLite store, one compiles. The others wait for it, at most for the
+ * flight_timeout of the cache spec (120 s unless it says otherwise); after that they compile too.
+ * Where it fails, waiting threads get the same error, each its own copy.
  *
  * @param cache may be NULL: then it compiles
  * @param flags of enum cubby_request_flags
@@ -573,6 +578,10 @@ int cubby_cache_put(struct cubby_cache *cache, const struct cubby_key *key, cons
 /**
  * Finds the caller's own entry, or makes and stores it.
  * A failure of @p make is returned as it is and nothing is stored.
+ *
+ * As with cubby_compile(), one of those who ask for the same key at the same time makes the entry,
+ * and the others wait for it. @p make may ask the cache for other keys; where it asks for its own,
+ * it is called once more, since waiting would be for itself.
  * @param[out] ret_object new reference
  * @param[out] ret_outcome may be NULL
  */

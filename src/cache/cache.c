@@ -62,6 +62,7 @@ int cubby_cache_open_backends(struct cubby_backend *const *tiers, size_t count,
         memcpy(cache->tiers, tiers, count * sizeof(*tiers));
     cache->tier_count = count;
     cache->owner = process_id();
+    flight_table_init(&cache->flights);
     *ret_cache = cache;
     return 0;
 }
@@ -76,6 +77,7 @@ void cubby_cache_unref(struct cubby_cache *cache) {
     if (!cache || atomic_fetch_sub_explicit(&cache->references, 1, memory_order_acq_rel) != 1)
         return;
     cubby_cache_flush(cache, NULL);
+    flight_table_free(&cache->flights);
     close_all(cache->tiers, cache->tier_count);
     for (size_t i = 0; i < cache->tier_count; i++)
         secret_free(cache->forms[i].secret);
@@ -102,6 +104,10 @@ void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem) {
     if (cache->problem_count < MAX_TIERS)
         error_move(&cache->problems[cache->problem_count++], problem);
     cubby_error_clear(problem);
+}
+
+void cache_set_flight_timeout(struct cubby_cache *cache, unsigned seconds) {
+    cache->flights.timeout_ns = seconds * UINT64_C(1000000000);
 }
 
 const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, size_t index) {
@@ -134,6 +140,7 @@ static int flush_counters(struct cubby_cache *cache, struct cubby_error *error) 
         .hits = take_event(cache, EVENT_HIT),
         .misses = take_event(cache, EVENT_MISS),
         .compiles = take_event(cache, EVENT_COMPILE),
+        .waits = take_event(cache, EVENT_WAIT),
         .puts = take_event(cache, EVENT_PUT),
         .corrupt = take_event(cache, EVENT_CORRUPT),
         .dropped = take_event(cache, EVENT_DROPPED),

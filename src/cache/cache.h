@@ -12,6 +12,7 @@ enum cache_event {
     EVENT_HIT,
     EVENT_MISS,
     EVENT_COMPILE,
+    EVENT_WAIT,
     EVENT_PUT,
     EVENT_CORRUPT,
     EVENT_DROPPED,
@@ -62,6 +63,9 @@ void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_f
 
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);
+
+/* How long a request waits for another that makes the same entry; 0: not at all. */
+void cache_set_flight_timeout(struct cubby_cache *cache, unsigned seconds);
 
 /* Stores index arrays by the kind: 0, or INVALID for a value that is none. */
 int cache_check_kind(enum cubby_entry_kind kind, struct cubby_error *error);

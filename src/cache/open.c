@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cache/cache.h"
+#include "cache/flight.h"
 #include "cache/secret.h"
 #include "cache/spec.h"
 #include "entry/codec.h"
@@ -64,6 +65,22 @@ static int open_formed(const struct spec_tier *tier, struct cubby_backend **ret_
     return result;
 }
 
+/* The shortest time that any tier names. */
+static unsigned flight_timeout(const struct spec *spec) {
+    unsigned seconds = FLIGHT_TIMEOUT_SECONDS;
+    bool is_named = false;
+
+    for (size_t i = 0; i < spec->count; i++) {
+        const struct spec_tier *tier = &spec->tiers[i];
+
+        if (tier->names_flight_timeout && (!is_named || tier->flight_timeout < seconds)) {
+            seconds = tier->flight_timeout;
+            is_named = true;
+        }
+    }
+    return seconds;
+}
+
 /* Opens the stores of a spec; one that cannot be opened is left out and remembered. */
 static int open_spec(const struct spec *spec, struct cubby_cache **ret_cache,
                      struct cubby_error *error) {
@@ -90,6 +107,8 @@ static int open_spec(const struct spec *spec, struct cubby_cache **ret_cache,
         else
             secret_free(forms[i].secret);
     }
+    if (result == 0)
+        cache_set_flight_timeout(*ret_cache, flight_timeout(spec));
     for (size_t i = 0; i < failed; i++) {
         if (result == 0)
             cache_add_problem(*ret_cache, &problems[i]);

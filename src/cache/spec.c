@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/flight.h"
 #include "entry/codec.h"
 #include "os/env.h"
 #include "util/error.h"
@@ -72,6 +73,16 @@ static bool parse_bool(const char *text, bool *ret_value) {
         return false;
     *ret_value = *text == '1';
     return true;
+}
+
+static bool parse_seconds(const char *text, unsigned *ret_seconds) {
+    unsigned long seconds;
+
+    if (strspn(text, "0123456789") != strlen(text) || !*text || strlen(text) > 9)
+        return false;
+    seconds = strtoul(text, NULL, 10);
+    *ret_seconds = (unsigned)seconds;
+    return seconds <= FLIGHT_TIMEOUT_MAX_SECONDS;
 }
 
 /* Replaces a leading ~ by the home folder. */
@@ -157,12 +168,22 @@ static const char *take_shared(struct spec_tier *tier, char **value) {
     return tier->params.shared ? NULL : "expected group";
 }
 
+static const char *take_flight_timeout(struct spec_tier *tier, char **value) {
+    tier->names_flight_timeout = parse_seconds(*value, &tier->flight_timeout);
+    return tier->names_flight_timeout ? NULL : "expected seconds, from 0 to 1000000";
+}
+
 static const struct parameter {
     const char *name;
     value_taker *take;
 } PARAMETERS[] = {
-    {"max_size", take_max_size}, {"durable", take_durable},         {"read_only", take_read_only},
-    {"compress", take_compress}, {"secret_file", take_secret_file}, {"shared", take_shared},
+    {"max_size", take_max_size},
+    {"durable", take_durable},
+    {"read_only", take_read_only},
+    {"compress", take_compress},
+    {"secret_file", take_secret_file},
+    {"shared", take_shared},
+    {"flight_timeout", take_flight_timeout},
 };
 
 static const struct parameter *find_parameter(const char *name, size_t length) {
@@ -186,7 +207,7 @@ static int parse_parameter(const struct parser *parser, const char *at, size_t l
     if (!parameter)
         return fail_at(parser, at, name,
                        "not a known parameter; known are max_size, durable, read_only, compress, "
-                       "secret_file and shared");
+                       "secret_file, shared and flight_timeout");
     result = decode(parser, equals + 1, length - name - 1, &value);
     if (result == 0)
         result = expand_home(parser, equals + 1, &value);

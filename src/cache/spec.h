@@ -7,9 +7,9 @@
  *     sqlite:PATH
  *
  * Parameters follow a '?' and are joined by '&': max_size=5G, durable=1, read_only=1,
- * compress=zstd[:LEVEL], secret_file=PATH, shared=group. In paths and values %XX stands for a byte
- * (so that a path may hold ',' '?' '&' '%'), and a leading ~ for the home folder. Sizes take the
- * suffixes K, M, G, T (powers of 1024).
+ * flight_timeout=120, compress=zstd[:LEVEL], secret_file=PATH, shared=group. In paths and values
+ * %XX stands for a byte (so that a path may hold ',' '?' '&' '%'), and a leading ~ for the home
+ * folder. Sizes take the suffixes K, M, G, T (powers of 1024).
  */
 #ifndef CUBBY_CACHE_SPEC_H
 #define CUBBY_CACHE_SPEC_H
@@ -24,6 +24,8 @@ struct spec_tier {
     struct backend_params params; /* its path is that of the tier */
     int level;                    /* of compression; 0 for none */
     char *secret_file;            /* owned; NULL for none */
+    bool names_flight_timeout;
+    unsigned flight_timeout; /* seconds, for the whole cache; see flight.h */
 };
 
 struct spec {

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "cache/cache.h"
+#include "cache/flight.h"
 #include "entry/form.h"
 
 #define MAX_TIERS 16
@@ -19,7 +20,8 @@ struct cubby_cache {
     struct cubby_error problems[MAX_TIERS];
     size_t problem_count;
     _Atomic uint64_t events[EVENT_COUNT]; /* since the last flush */
-    pid_t owner;                          /* whose events they are */
+    struct flight_table flights;
+    pid_t owner; /* whose events they are */
 };
 
 #endif

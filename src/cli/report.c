@@ -106,7 +106,10 @@ static void print_progress(size_t done, size_t total) {
 static void print_outcome(const json_t *report) {
     static const struct {
         const char *outcome, *color;
-    } COLORS[] = {{"hit", "\033[32m"}, {"compiled", "\033[33m"}, {"uncacheable", "\033[35m"}};
+    } COLORS[] = {{"hit", "\033[32m"},
+                  {"compiled", "\033[33m"},
+                  {"waited", "\033[36m"},
+                  {"uncacheable", "\033[35m"}};
     const char *outcome = text_in(report, "outcome");
     bool color = isatty(STDERR_FILENO);
     double taken_ms;
@@ -121,7 +124,9 @@ static void print_outcome(const json_t *report) {
         fputs(outcome, stderr);
     if (color)
         fputs("\033[0m", stderr);
-    taken_ms = number_in(report, strcmp(outcome, "hit") == 0 ? "elapsed_ms" : "compile_ms");
+    taken_ms = number_in(report, strcmp(outcome, "hit") == 0 || strcmp(outcome, "waited") == 0
+                                     ? "elapsed_ms"
+                                     : "compile_ms");
     fprintf(stderr, taken_ms < 1 ? " in %.2f ms" : " in %.1f ms", taken_ms);
     if (*text_in(report, "reason"))
         fprintf(stderr, " (not stored: %s)", text_in(report, "reason"));

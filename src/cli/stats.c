@@ -74,7 +74,7 @@ static void print_text(const struct cubby_store_stats *stats) {
     printf("hits       %10" PRIu64 "   (%.1f %% of %" PRIu64 " requests)\n", c->hits,
            requests ? 100.0 * (double)c->hits / (double)requests : 0.0, requests);
     printf("misses     %10" PRIu64 "\n", c->misses);
-    printf("compiles   %10" PRIu64 "   (%.1f s; hits saved %.1f s)\n", c->compiles,
+    printf("compiles   %10" PRIu64 "   (%.1f s; hits and waits saved %.1f s)\n", c->compiles,
            (double)c->compile_ns / 1e9, (double)c->saved_ns / 1e9);
     printf("waits      %10" PRIu64 "\n", c->waits);
     printf("entries    %10" PRIu64 "   (%s)\n", user_entries(stats), format_bytes(stats->bytes));

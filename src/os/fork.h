@@ -12,6 +12,7 @@
  * levels are taken. */
 enum fork_level {
     FORK_LEVEL_TOOLCHAIN,
+    FORK_LEVEL_FLIGHT,
     FORK_LEVEL_STORE,
 };
 

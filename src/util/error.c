@@ -56,6 +56,13 @@ void error_move(struct cubby_error *to, struct cubby_error *from) {
     *from = (struct cubby_error)CUBBY_ERROR_INIT;
 }
 
+void error_copy(struct cubby_error *to, const struct cubby_error *from) {
+    if (!to || to->code != CUBBY_OK)
+        return;
+    *to = *from;
+    to->log = from->log ? strdup(from->log) : NULL;
+}
+
 void cubby_error_clear(struct cubby_error *error) {
     if (!error)
         return;

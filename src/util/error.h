@@ -42,4 +42,8 @@ int error_no_memory(struct cubby_error *error);
 /* Moves what is in *from into *to unless that holds an error; *from is empty afterwards. */
 void error_move(struct cubby_error *to, struct cubby_error *from);
 
+/* Copies what is in *from, its log too, into *to unless that holds an error. A log for which memory
+ * is short is left out. */
+void error_copy(struct cubby_error *to, const struct cubby_error *from);
+
 #endif
