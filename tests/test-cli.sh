@@ -253,6 +253,7 @@ for spec in file:crowd sqlite:crowd.db; do
         "$cubby" --json --cache $spec compile --arch sm_90 -o "crowd-$i" k/*.cu >"crowd-$i.json" 2>"crowd-$i.err" &
     done
     wait
+    true_that [ "$(cat crowd-*.json | grep -c '"outcome":"compiled"')" -eq "$count" ]
     for i in 1 2 3 4 5 6 7 8; do
         true_that diff -r "crowd-$i" plain-cubin
         true_that [ ! -s "crowd-$i.err" ]

@@ -3,7 +3,6 @@
 # Several commands that compile the same at the same time, with the real compiler: one compiles.
 set -u
 
-top=$(cd "${top_srcdir:-$(dirname "$0")/..}" && pwd)
 cubby=$(cd "${top_builddir:-.}" && pwd)/cubby
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
