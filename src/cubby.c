@@ -133,7 +133,7 @@ static int claim(const struct request *request, struct cubby_object *object,
 }
 
 static int look_up(const struct request *request, struct cubby_object **ret_object) {
-    struct cubby_object *object;
+    struct cubby_object *object = NULL;
     int result = find_key(request);
 
     if (result < 0) {
@@ -148,7 +148,7 @@ static int look_up(const struct request *request, struct cubby_object **ret_obje
 /* Another may have compiled it meanwhile. */
 static int look_again(void *context, struct cubby_object **ret_object) {
     const struct request *request = context;
-    struct cubby_object *object;
+    struct cubby_object *object = NULL;
     const char *tier;
     int result = find_key(request);
 
