@@ -353,8 +353,11 @@ int file_backend_open(const struct backend_params *params, struct cubby_backend 
         free(file);
         return result;
     }
-    file->flights =
-        (struct key_locks){.base = file->root, .folder = "flights", .store = file->path};
+    file->flights = (struct key_locks){.file_mode = file_mode(file),
+                                       .folder_mode = file_folder_mode(file),
+                                       .base = file->root,
+                                       .folder = "flights",
+                                       .store = file->path};
     *ret_backend = &file->backend;
     return 0;
 }

@@ -37,19 +37,7 @@ static int check_trust(const struct file_backend *file, int folder, const char *
 
 /* Opens a folder below the root, made if it is missing. */
 static int open_folder(const struct file_backend *file, const char *name) {
-    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(file->root, name, flags);
-
-    bool made = false;
-
-    if (fd < 0 && errno == ENOENT && !file->read_only) {
-        made = mkdirat(file->root, name, file_folder_mode(file)) == 0;
-        if (made || errno == EEXIST)
-            fd = openat(file->root, name, flags);
-    }
-    if (made && file->shared && fd >= 0)
-        fchmod(fd, file_folder_mode(file));
-    return fd;
+    return fd_open_folder(file->root, name, file->read_only ? 0 : file_folder_mode(file));
 }
 
 /* A missing tag is no failure. */

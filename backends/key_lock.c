@@ -15,6 +15,7 @@
 
 #include <cubby/cubby.h>
 
+#include "os/fd.h"
 #include "os/fork.h"
 #include "os/time.h"
 #include "util/error.h"
@@ -94,24 +95,14 @@ static void lock_free(struct cubby_key_lock *lock) {
 
 /* ---- Files -------------------------------------------------------------------------------- */
 
-static int open_folder(const struct key_locks *locks) {
-    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(locks->base, locks->folder, flags);
-
-    if (fd < 0 && errno == ENOENT &&
-        (mkdirat(locks->base, locks->folder, 0700) == 0 || errno == EEXIST))
-        fd = openat(locks->base, locks->folder, flags);
-    return fd;
-}
-
 /* Opens the folder and the file. */
 static int open_both(const struct key_locks *locks, struct cubby_key_lock *lock) {
     int saved;
 
     pthread_mutex_lock(&lock->opening);
-    lock->folder = open_folder(locks);
+    lock->folder = fd_open_folder(locks->base, locks->folder, locks->folder_mode);
     if (lock->folder >= 0)
-        lock->file = openat(lock->folder, lock->name, FILE_FLAGS | O_CREAT, 0600);
+        lock->file = fd_open_mode(lock->folder, lock->name, FILE_FLAGS | O_CREAT, locks->file_mode);
     saved = errno;
     pthread_mutex_unlock(&lock->opening);
     errno = saved;

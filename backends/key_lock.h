@@ -9,11 +9,14 @@
 #define CUBBY_BACKENDS_KEY_LOCK_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include <cubby/backend.h>
 
 /* The locks of one store. Its texts are borrowed. */
 struct key_locks {
+    mode_t file_mode; /* of what is made: as those who share the store need it */
+    mode_t folder_mode;
     int base;           /* descriptor of the folder in which theirs lies, or AT_FDCWD */
     const char *folder; /* name of theirs; made when it is first needed */
     const char *store;  /* path of the store, for messages */

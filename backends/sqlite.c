@@ -542,8 +542,11 @@ int sqlite_backend_open(const struct backend_params *params, struct cubby_backen
     sqlite->read_only = params->read_only;
     sqlite->owner = process_id();
     sqlite->users = -1;
-    sqlite->flights =
-        (struct key_locks){.base = AT_FDCWD, .folder = sqlite->flights_path, .store = sqlite->path};
+    sqlite->flights = (struct key_locks){.file_mode = 0600,
+                                         .folder_mode = 0700,
+                                         .base = AT_FDCWD,
+                                         .folder = sqlite->flights_path,
+                                         .store = sqlite->path};
     result = sqlite->path && sqlite->lock_path && sqlite->flights_path
                  ? sqlite_prepare(sqlite, error)
                  : error_no_memory(error);

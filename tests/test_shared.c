@@ -64,16 +64,21 @@ START_TEST(test_modes_whatever_the_umask) {
     static const mode_t MASKS[] = {0, 022, 077, 0777};
     char *root = shared_root(), name[FILE_PATH_SIZE], path[FILE_PATH_SIZE + 16];
     const struct cubby_counters counters = {.hits = 1};
+    char hex[CUBBY_KEY_HEX_SIZE], lock_name[CUBBY_KEY_HEX_SIZE + 16];
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_key_lock *lock = NULL;
     struct cubby_key key = key_of(1);
     struct cubby_backend *store;
 
+    cubby_key_format(&key, hex);
+    snprintf(lock_name, sizeof(lock_name), "flights/%s.%u", hex, (unsigned)CUBBY_ENTRY_USER);
     umask(MASKS[_i]);
     store = open_shared(root);
     store_put(store, 1, 1, 100);
     store_expect(store, 1, 1, 100);
     ck_assert_int_eq(store->ops->count(store, &counters, NULL), 0);
     ck_assert_int_eq(store->ops->trim(store, &(struct cubby_trim_limits){0}, NULL, NULL), 0);
-    store_close(store);
+    ck_ok(store->ops->lock_key(store, CUBBY_ENTRY_USER, &key, 0, &lock, &error), &error);
     umask(022);
     expect_mode(root, "", 02770);
     expect_mode(root, "object", 02770);
@@ -81,12 +86,16 @@ START_TEST(test_modes_whatever_the_umask) {
     expect_mode(root, "tmp", 02770);
     expect_mode(root, "tmp/evict.lock", 0660);
     expect_mode(root, "counters", 0660);
+    expect_mode(root, "flights", 02770);
+    expect_mode(root, lock_name, 0660);
     expect_mode(root, "CACHEDIR.TAG", 0660);
     file_entry_path(&key, name);
     snprintf(path, sizeof(path), "object/%s", name);
     expect_mode(root, path, 0660);
     *strrchr(path, '/') = '\0';
     expect_mode(root, path, 02770);
+    store->ops->unlock_key(store, lock);
+    store_close(store);
     free(root);
 }
 END_TEST
@@ -154,6 +163,17 @@ static void become(const char *folder, uid_t user, bool member) {
     ck_assert_int_eq(setuid(user), 0);
 }
 
+/* Each in turn makes the same entry. */
+static void take_turn(struct cubby_backend *store) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_key_lock *lock = NULL;
+    struct cubby_key key = key_of(1);
+
+    ck_ok(store->ops->lock_key(store, CUBBY_ENTRY_USER, &key, 0, &lock, &error), &error);
+    ck_assert_ptr_nonnull(lock);
+    store->ops->unlock_key(store, lock);
+}
+
 static void use_first(void *context) {
     struct cubby_backend *store;
 
@@ -161,6 +181,7 @@ static void use_first(void *context) {
     store = open_shared(".");
     for (unsigned i = 0; i < 20; i++)
         store_put(store, i, i, 1000);
+    take_turn(store);
     store_close(store);
 }
 
@@ -181,6 +202,7 @@ static void use_second(void *context) {
         store->ops->trim(store, &(struct cubby_trim_limits){.max_size = 10000}, NULL, NULL), 0);
     ck_assert_uint_le(store_stats(store).bytes, 10000);
     ck_assert_uint_gt(store_stats(store).counters.evictions, 0);
+    take_turn(store);
     store_close(store);
 }
 

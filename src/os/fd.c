@@ -2,6 +2,7 @@
 #include "os/fd.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,5 +45,20 @@ int fd_open_mode(int folder, const char *name, int flags, mode_t mode) {
     /* Only its owner may, and for one that was there before it changes nothing. */
     if (fd >= 0 && (mode & 0070))
         (void)!fchmod(fd, mode);
+    return fd;
+}
+
+int fd_open_folder(int base, const char *name, mode_t mode) {
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(base, name, flags);
+    bool made = false;
+
+    if (fd < 0 && errno == ENOENT && mode != 0) {
+        made = mkdirat(base, name, mode) == 0;
+        if (made || errno == EEXIST)
+            fd = openat(base, name, flags);
+    }
+    if (made && fd >= 0 && (mode & 0070))
+        fchmod(fd, mode);
     return fd;
 }

@@ -17,4 +17,9 @@ int fd_write_full(int fd, const void *data, size_t size);
  * Returns the descriptor, or -1 with errno. */
 int fd_open_mode(int folder, const char *name, int flags, mode_t mode);
 
+/* Opens a folder, no link, and makes it where it is missing, unless the mode is 0. One made for its
+ * group too (mode 02770) is that whatever the umask takes away. Returns the descriptor, or -1 with
+ * errno. */
+int fd_open_folder(int base, const char *name, mode_t mode);
+
 #endif
