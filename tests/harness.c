@@ -146,6 +146,12 @@ void write_secret(const char *folder, const char *name, const char *secret) {
     free(path);
 }
 
+int tests_are_apart(void) {
+    const char *fork = getenv("CK_FORK");
+
+    return !fork || strcmp(fork, "no") != 0;
+}
+
 int run_suite(Suite *suite) {
     const char *tmp = getenv("TMPDIR");
     SRunner *runner = srunner_create(suite);

@@ -47,6 +47,9 @@ struct cubby_cache *open_spec(const char *spec, const char *folder);
 /* Writes a file that only its owner can read. */
 void write_secret(const char *folder, const char *name, const char *secret);
 
+/* True unless CK_FORK=no has all tests run in this process, whose toolchain stays for its life. */
+int tests_are_apart(void);
+
 /* Runs a suite, honouring CK_* variables; the exit status for main. */
 int run_suite(Suite *suite);
 

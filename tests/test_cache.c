@@ -497,7 +497,7 @@ int main(void) {
     /* The sanitizers' own allocator locks are not released in a child. */
     /* Where the test program forks for no test (valgrind), the children's copies of what the
      * threads were about would count as lost. */
-    if (!getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0)
+    if (tests_are_apart())
         tcase_add_loop_test(tcase, test_fork_among_threads, 0, 3);
 #endif
     tcase_add_test(tcase, test_unknown_kinds);

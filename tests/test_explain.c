@@ -632,10 +632,8 @@ int main(void) {
         &test_hit,
         &test_nothing_to_compare_with,
         &test_uncacheable,
-        &test_no_toolchain,
         &test_options,
         &test_other_fields,
-        &test_toolchain,
         &test_nearest,
         &test_changed_header,
         &test_header_that_is_gone,
@@ -653,6 +651,10 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     for (size_t i = 0; i < sizeof(TESTS) / sizeof(*TESTS); i++)
         tcase_add_test(tcase, *TESTS[i]);
+    if (tests_are_apart()) {
+        tcase_add_test(tcase, test_no_toolchain);
+        tcase_add_test(tcase, test_toolchain);
+    }
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
