@@ -166,8 +166,7 @@ static int file_iterate(struct cubby_backend *backend, cubby_entry_visitor visit
                         struct cubby_error *error) {
     struct iteration iteration = {visit, context};
 
-    (void)error;
-    return file_walk(file_of(backend), visit_one, &iteration);
+    return file_walk(file_of(backend), visit_one, &iteration, error);
 }
 
 static int add_to_stats(int folder, const char *name, const struct file_entry *entry,
@@ -186,12 +185,11 @@ static int file_stats(struct cubby_backend *backend, struct cubby_store_stats *r
     struct file_backend *file = file_of(backend);
     struct account account;
 
-    (void)error;
     *ret_stats = (struct cubby_store_stats){.max_size = file->max_size};
     account_read(file->root, &account);
     ret_stats->counters = account.counters;
     ret_stats->counters.evictions += atomic_load(&file->evictions);
-    return file_walk(file, add_to_stats, ret_stats);
+    return file_walk(file, add_to_stats, ret_stats, error);
 }
 
 static int remove_one(int folder, const char *name, const struct file_entry *entry, void *context) {
@@ -209,16 +207,16 @@ static void forget_total(struct account *account, const void *context) {
 
 static int file_clear(struct cubby_backend *backend, struct cubby_error *error) {
     struct file_backend *file = file_of(backend);
-    int failed = 0;
+    int failed = 0, result;
 
     if (file->read_only)
         return refuse_read_only(file, error);
     file_sweep(file, true);
     atomic_store(&file->pending_bytes, 0);
-    file_walk(file, remove_one, &failed);
+    result = file_walk(file, remove_one, &failed, error);
     account_change(file->root, forget_total, NULL, NULL);
     errno = failed;
-    return failed ? fail(file, "clear", error) : 0;
+    return failed ? fail(file, "clear", error) : result;
 }
 
 static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,

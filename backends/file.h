@@ -70,8 +70,9 @@ typedef int (*file_visitor)(int folder, const char *name, const struct file_entr
                             void *context);
 
 /* file_walk.c: shows every entry; what is no entry of ours is passed over. Returns 0, the visitor's
- * value, or NO_MEMORY. */
-int file_walk(const struct file_backend *file, file_visitor visit, void *context);
+ * value, or an error where this process lacks memory or descriptors to see all. */
+int file_walk(const struct file_backend *file, file_visitor visit, void *context,
+              struct cubby_error *error);
 
 /* file_walk.c: "ab/cdef..." of a key. */
 #define FILE_PATH_SIZE (3 + FILE_NAME_LENGTH + 1)

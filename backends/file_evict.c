@@ -154,15 +154,16 @@ static int evict_locked(struct file_backend *file, const struct cubby_trim_limit
     struct finding finding = {0};
     struct census census = {0};
     struct account before;
-    int result = 0;
+    int result;
 
     account_read(file->root, &before);
     finding.bytes_before = before.bytes;
     atomic_store(&file->pending_bytes, 0); /* the walk finds these */
     file_sweep(file, true);
-    if (file_walk(file, add_entry, &census) < 0) {
-        result = error_no_memory(error);
-    } else {
+    result = file_walk(file, add_entry, &census, error);
+    if (result == CUBBY_ERR_NO_MEMORY) {
+        error_no_memory(error);
+    } else if (result == 0) {
         remove_oldest(file, &census, limits, keep);
         finding.account.bytes = census.bytes;
         finding.account.counters.evictions = atomic_exchange(&file->evictions, 0);

@@ -143,6 +143,8 @@ static int inspect_fan_out(struct inspection *inspection, enum cubby_entry_kind 
     }
     if (failure == ENOENT)
         return 0;
+    if (failure == ENOMEM)
+        return CUBBY_ERR_NO_MEMORY;
     if (failure != ENOTDIR && failure != ELOOP)
         return report(inspection, &finding, "cannot read the folder %s/%s/%s: %s",
                       inspection->file->path, cubby_entry_kind_name(kind), name, strerror(failure));

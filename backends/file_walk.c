@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of entries, and walking through all of them. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <cubby/cubby.h>
 
 #include "backends/file.h"
+#include "util/error.h"
 
 void file_entry_path(const struct cubby_key *key, char ret_path[FILE_PATH_SIZE]) {
     char hex[CUBBY_KEY_HEX_SIZE];
@@ -61,19 +63,33 @@ static int visit_folder(DIR *stream, const char *prefix, enum cubby_entry_kind k
     return result;
 }
 
-static int visit_kind(int folder, enum cubby_entry_kind kind, file_visitor visit, void *context) {
+/* A folder that went meanwhile, or may not be read, is passed over. With one for which this process
+ * lacks memory or descriptors the walk would show less than there is. */
+static int pass_over(const struct file_backend *file, struct cubby_error *error) {
+    if (errno != ENOMEM && errno != EMFILE && errno != ENFILE)
+        return 0;
+    return error_set_errno(error, errno, "cannot read all of the store %s", file->path);
+}
+
+static int visit_kind(const struct file_backend *file, enum cubby_entry_kind kind,
+                      file_visitor visit, void *context, struct cubby_error *error) {
+    int folder = file->kinds[kind];
     DIR *stream = file_open_stream(folder, ".");
     struct dirent *found;
     int result = 0;
 
     if (!stream)
-        return 0;
+        return pass_over(file, error);
     while (result == 0 && (found = readdir(stream))) {
-        DIR *below =
-            file_is_fan_out(found->d_name) ? file_open_stream(folder, found->d_name) : NULL;
+        DIR *below;
 
-        if (!below)
+        if (!file_is_fan_out(found->d_name))
             continue;
+        below = file_open_stream(folder, found->d_name);
+        if (!below) {
+            result = pass_over(file, error);
+            continue;
+        }
         result = visit_folder(below, found->d_name, kind, visit, context);
         closedir(below);
     }
@@ -81,12 +97,13 @@ static int visit_kind(int folder, enum cubby_entry_kind kind, file_visitor visit
     return result;
 }
 
-int file_walk(const struct file_backend *file, file_visitor visit, void *context) {
+int file_walk(const struct file_backend *file, file_visitor visit, void *context,
+              struct cubby_error *error) {
     int result = 0;
 
     for (int kind = 0; kind < CUBBY_ENTRY_KINDS && result == 0; kind++) {
         if (file->kinds[kind] >= 0)
-            result = visit_kind(file->kinds[kind], (enum cubby_entry_kind)kind, visit, context);
+            result = visit_kind(file, (enum cubby_entry_kind)kind, visit, context, error);
     }
     return result;
 }

@@ -27,9 +27,13 @@ static void memory_store(void *context, const struct cubby_key *key, const void 
     }
 }
 
+static void memory_forget(void *context, const struct cubby_key *key) {
+    cubby_cache_remove(context, CUBBY_ENTRY_TOOLCHAIN, key, NULL);
+}
+
 const struct toolchain_memory *tooling_memory(struct cubby_cache *cache,
                                               struct toolchain_memory *memory) {
-    *memory = (struct toolchain_memory){memory_load, memory_store, cache};
+    *memory = (struct toolchain_memory){memory_load, memory_store, memory_forget, cache};
     return cache ? memory : NULL;
 }
 
@@ -40,27 +44,31 @@ int tooling_find(struct cubby_cache *cache, const struct cubby_program *program,
     return toolchain_for_program(program, tooling_memory(cache, &memory), ret_toolchain, error);
 }
 
-static char *copy_or_null(const char *text) {
-    return text ? strdup(text) : NULL;
+/* Copies a text, if there is one. False where memory is short. */
+static bool copy_text(const char *text, char **ret_copy) {
+    *ret_copy = text ? strdup(text) : NULL;
+    return !text || *ret_copy;
 }
 
 int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_toolchain,
                          struct cubby_error *error) {
     const struct toolchain *toolchain;
     struct toolchain_memory memory;
+    struct cubby_toolchain copy;
     int result =
         toolchain_find(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), &toolchain, error);
 
     if (result < 0)
         return result;
-    *ret_toolchain = (struct cubby_toolchain){
-        .major = toolchain->major,
-        .minor = toolchain->minor,
-        .nvrtc_path = copy_or_null(toolchain->path),
-        .builtins_path = copy_or_null(toolchain->companion_path),
-        .include_dir = copy_or_null(toolchain->include_dir),
-        .fingerprint = copy_or_null(toolchain->fingerprint),
-    };
+    copy = (struct cubby_toolchain){.major = toolchain->major, .minor = toolchain->minor};
+    if (!copy_text(toolchain->path, &copy.nvrtc_path) ||
+        !copy_text(toolchain->companion_path, &copy.builtins_path) ||
+        !copy_text(toolchain->include_dir, &copy.include_dir) ||
+        !copy_text(toolchain->fingerprint, &copy.fingerprint)) {
+        cubby_toolchain_clear(&copy);
+        return error_no_memory(error);
+    }
+    *ret_toolchain = copy;
     return 0;
 }
 
@@ -68,6 +76,7 @@ int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
                     struct cubby_tool_info *ret_info, struct cubby_error *error) {
     const struct toolchain *toolchain;
     struct toolchain_memory memory;
+    struct cubby_tool_info copy;
     int result;
 
     if ((unsigned)tool >= TOOL_COUNT)
@@ -75,12 +84,13 @@ int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
     result = toolchain_find(tool, tooling_memory(cache, &memory), &toolchain, error);
     if (result < 0)
         return result;
-    *ret_info = (struct cubby_tool_info){
-        .major = toolchain->major,
-        .minor = toolchain->minor,
-        .path = copy_or_null(toolchain->path),
-        .companion_path = copy_or_null(toolchain->companion_path),
-        .fingerprint = copy_or_null(toolchain->fingerprint),
-    };
+    copy = (struct cubby_tool_info){.major = toolchain->major, .minor = toolchain->minor};
+    if (!copy_text(toolchain->path, &copy.path) ||
+        !copy_text(toolchain->companion_path, &copy.companion_path) ||
+        !copy_text(toolchain->fingerprint, &copy.fingerprint)) {
+        cubby_tool_info_clear(&copy);
+        return error_no_memory(error);
+    }
+    *ret_info = copy;
     return 0;
 }

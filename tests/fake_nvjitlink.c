@@ -41,8 +41,14 @@ int nvJitLinkVersion(unsigned *major, unsigned *minor) {
 int nvJitLinkCreate(struct link_state **ret, uint32_t count, const char *const *options) {
     struct link_state *state = calloc(1, sizeof(*state));
 
+    if (!state)
+        return 6; /* an internal error: it has none for memory */
     state->error_log = "";
     state->out = open_memstream(&state->text, &state->size);
+    if (!state->out) {
+        free(state);
+        return 6;
+    }
     for (uint32_t i = 0; i < count; i++)
         fprintf(state->out, "%s;", options[i]);
     *ret = state;

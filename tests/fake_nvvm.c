@@ -38,10 +38,15 @@ int nvvmVersion(int *major, int *minor) {
 int nvvmCreateProgram(struct program **ret) {
     struct program *program = calloc(1, sizeof(*program));
 
+    if (!program)
+        return 1;
     program->log = "";
     program->out = open_memstream(&program->text, &program->size);
     *ret = program;
-    return 0;
+    if (program->out)
+        return 0;
+    free(program);
+    return 1;
 }
 
 int nvvmDestroyProgram(struct program **program) {

@@ -3,7 +3,8 @@
 """Faults: each system call on a store fails, once or from then on; each is the last one before a kill.
 
 A compile succeeds all the same, with the right bytes; what was stored before is still there; and the
-store works again once the fault is gone. Memory that runs out ends a command with a message at worst.
+store works again once the fault is gone. Memory that runs out ends a command with a message that says
+so at worst: never with another compiler, nor with a list that is not whole.
 
 CUBBY_TEST_FAULTS=N looks at every N-th call only (default 41; 1 is all of them, some ten
 thousand, and takes about half an hour).
@@ -147,6 +148,23 @@ def one_fault(job):
     return problems
 
 
+def named(said):
+    return "out of memory" in said or "Cannot allocate memory" in said
+
+
+def one_verb_fault(job):
+    """Memory runs out in a verb that only looks: it says the same, or that memory is short."""
+    store, verb, inject, number, wanted = job
+    trial = store.copy_to("trial-%d" % number)
+    run = trial.run(*verb, inject=inject)
+    same = run.stdout.replace(trial.folder, "") == wanted
+    shutil.rmtree(trial.folder)
+    if (run.returncode == 0 and same) or (0 <= run.returncode <= 4 and named(run.stdout + run.stderr)):
+        return []
+    return ["%s, %s: %d %s %s" % (" ".join(verb), inject, run.returncode, run.stdout[-200:],
+                                  run.stderr[:300])]
+
+
 def one_memory_fault(job):
     """Memory runs out: the command ends as it should or says so, and never by a signal."""
     store, name, action, inject, number, survivors = job
@@ -154,8 +172,8 @@ def one_memory_fault(job):
     what = "%s, %s" % (name, inject)
     problems = []
     status, outcome, right, said = action(trial, inject)
-    sound = right and outcome in ("compiled", "hit")
-    if status < 0 or status > 4 or (status == 0 and not sound) or (status != 0 and not said):
+    sound = right and outcome in ("compiled", "hit", "waited")
+    if status < 0 or status > 4 or (status == 0 and not sound) or (status > 0 and not named(said)):
         problems.append("%s: %d %s %s" % (what, status, outcome, said[:300]))
     check_after(trial, survivors, problems, what)
     shutil.rmtree(trial.folder)
@@ -190,11 +208,32 @@ def jobs(root):
                 if next(numbers) % STRIDE == 0:
                     yield one_fault, (store, name, action, "any:%d:KILL" % n, next(numbers),
                                       survivors)
+            # What is found and remembered for the first time is on an empty store.
+            stride = STRIDE if store is empty else 4 * STRIDE
             for n in range(1, calls(store, action, "malloc") + 1):
-                if next(numbers) % (4 * STRIDE) == 0:
-                    form = "+" if n % 2 else ""
-                    yield one_memory_fault, (store, name, action, "malloc:%d%s" % (n, form),
-                                             next(numbers), survivors)
+                for form in ("", "+"):
+                    if next(numbers) % stride == 0:
+                        yield one_memory_fault, (store, name, action, "malloc:%d%s" % (n, form),
+                                                 next(numbers), survivors)
+        yield from verb_jobs(filled, numbers)
+
+
+def verb_jobs(store, numbers):
+    """Verbs that only look, with each allocation failing."""
+    program = ["--arch", "sm_90", "--no-toolkit-include", "p1.cu"]
+    for verb in (["key", *program], ["explain", "-DOTHER", *program], ["verify"], ["stats"], ["ls"],
+                 ["--json", "stats"]):
+        wanted = None
+
+        def look(trial, inject):
+            nonlocal wanted
+            wanted = trial.run(*verb, inject=inject).stdout.replace(trial.folder, "")
+
+        for n in range(1, calls(store, look, "malloc") + 1):
+            for form in ("", "+"):
+                if next(numbers) % STRIDE == 0:
+                    yield one_verb_fault, (store, verb, "malloc:%d%s" % (n, form), next(numbers),
+                                           wanted)
 
 
 def make_toolkit(root):

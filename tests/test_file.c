@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -394,6 +395,34 @@ static void expect_put_fails(struct cubby_backend *file, const char *store, unsi
     cubby_error_clear(&error);
 }
 
+/* With no descriptor left, a walk says so rather than that there is nothing. */
+START_TEST(test_walk_without_descriptors) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store);
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_store_stats stats;
+    struct rlimit limit, none;
+    int next;
+
+    store_put(file, 1, 1, 100);
+    next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(next, 0);
+    close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){(rlim_t)next, limit.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ck_assert_int_eq(file->ops->stats(file, &stats, &error), CUBBY_ERR_IO);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq(error.os_error, EMFILE);
+    ck_assert_ptr_nonnull(strstr(error.message, store));
+    cubby_error_clear(&error);
+    ck_ok(file->ops->stats(file, &stats, &error), &error);
+    ck_assert_uint_eq(stats.entries[CUBBY_ENTRY_OBJECT], 1);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
 START_TEST(test_root_deleted_while_open) {
     char *store = new_path();
     struct cubby_backend *file = store_open(file_backend_open, store, 1 << 20);
@@ -585,6 +614,7 @@ int main(void) {
     tcase_add_test(tcase, test_wrong_types_are_healed);
     tcase_add_test(tcase, test_stale_temporaries);
     tcase_add_test(tcase, test_foreign_files);
+    tcase_add_test(tcase, test_walk_without_descriptors);
     tcase_add_test(tcase, test_root_deleted_while_open);
     tcase_add_test(tcase, test_read_only_root);
     tcase_add_test(tcase, test_read_only_mount);

@@ -13,7 +13,9 @@
 #include "harness.h"
 #include "key/build_id.h"
 #include "key/locate.h"
+#include "key/toolchain_memo.h"
 #include "os/dl.h"
+#include "tooling.h"
 #include "toolkit.h"
 
 static struct cubby_cache *open_store(const char *folder) {
@@ -48,19 +50,17 @@ static struct finding find_in_child(const char *store) {
         struct cubby_toolchain toolchain = {0};
         struct cubby_error error = CUBBY_ERROR_INIT;
         struct cubby_cache *cache = store ? open_store(store) : NULL;
-        char *loaded;
+        char path[PATH_MAX];
 
         finding = (struct finding){0};
         shared = &finding;
         shared->result = cubby_toolchain_find(cache, &toolchain, &error);
-        loaded = dl_loaded_path("libnvrtc.so");
-        shared->loaded = loaded != NULL;
+        shared->loaded = dl_loaded_path("libnvrtc.so", path);
         snprintf(shared->fingerprint, sizeof(shared->fingerprint), "%s",
                  toolchain.fingerprint ? toolchain.fingerprint : "");
         snprintf(shared->message, sizeof(shared->message), "%s", error.message);
         if (write(pipes[1], shared, sizeof(*shared)) != (ssize_t)sizeof(*shared))
             _exit(1);
-        free(loaded);
         cubby_toolchain_clear(&toolchain);
         cubby_cache_unref(cache);
         _exit(0);
@@ -162,6 +162,117 @@ START_TEST(test_young_files_are_not_remembered) {
 }
 END_TEST
 
+/* Has the store remember that what is found now has another fingerprint than it has. */
+static void remember_wrongly(struct cubby_cache *cache, const struct toolchain_place *place) {
+    struct toolchain_memory memory;
+    struct toolchain *toolchain;
+
+    toolchain = toolchain_memo_load(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), place);
+    ck_assert_ptr_nonnull(toolchain);
+    free((char *)toolchain->fingerprint);
+    toolchain->fingerprint = strdup("wrong");
+    toolchain_memo_store(&memory, place, toolchain);
+    toolchain_free(toolchain);
+}
+
+/* What a process that really loads NVRTC has to do; young: its file was touched just before. */
+static void load_in_child(struct cubby_cache *cache, const char *library, bool young) {
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        const struct toolchain *toolchain;
+        struct toolchain_memory memory;
+        void *handle;
+
+        if (toolchain_find(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), &toolchain, NULL) !=
+                0 ||
+            strcmp(toolchain->fingerprint, "wrong") != 0)
+            _exit(1);
+        if (young && utime(library, NULL) != 0)
+            _exit(2);
+        if (toolchain_load(CUBBY_TOOL_NVRTC, &memory, &handle, &toolchain, NULL) != 0 ||
+            strcmp(toolchain->fingerprint, "wrong") == 0)
+            _exit(3);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+
+/* What loading proves wrong is not believed a second time, also while the files are too young for
+ * the truth to be remembered. */
+START_TEST(test_wrong_memory_is_healed) {
+    const char *store = strdup(scratch_dir());
+    char *folder = settled_toolkit(1);
+    char *library = path_in(folder, "lib64/libnvrtc.so.13");
+    struct finding right = find_in_child(store), healed;
+    struct cubby_cache *cache = open_store(store);
+    struct toolchain_memory memory;
+    struct toolchain_place place;
+    struct cubby_object *object;
+
+    ck_assert(toolchain_memo_place(CUBBY_TOOL_NVRTC, &place));
+    remember_wrongly(cache, &place);
+    load_in_child(cache, library, false);
+    healed = find_in_child(store);
+    ck_assert(!healed.loaded);
+    ck_assert_str_eq(healed.fingerprint, right.fingerprint);
+    remember_wrongly(cache, &place);
+    load_in_child(cache, library, true);
+    tooling_memory(cache, &memory);
+    ck_assert_int_eq(memory.load(memory.context, &place.key, &object), CUBBY_ERR_NOT_FOUND);
+    healed = find_in_child(store);
+    ck_assert_str_eq(healed.fingerprint, right.fingerprint);
+    cubby_cache_unref(cache);
+    free(library);
+    free(folder);
+    free((char *)store);
+}
+END_TEST
+
+/* A toolkit is not remembered in the place of another, nor believed there. */
+START_TEST(test_memory_of_another_file) {
+    const char *store = strdup(scratch_dir());
+    char *other = path_in(scratch_dir(), "other"), *link = path_in(scratch_dir(), "current");
+    char *folder, *second = path_in(scratch_dir(), "second");
+    struct cubby_cache *cache = open_store(store);
+    struct toolchain_place place, elsewhere;
+    struct toolchain_memory memory;
+    struct toolchain *toolchain;
+    struct finding one, two;
+
+    toolkit_make(other, 2);
+    folder = settled_toolkit(1);
+    /* /usr/local/cuda is such a link. */
+    ck_assert_int_eq(symlink(folder, link), 0);
+    toolkit_use(link);
+    one = find_in_child(store);
+    ck_assert(!find_in_child(store).loaded);
+    ck_assert(toolchain_memo_place(CUBBY_TOOL_NVRTC, &place));
+    ck_assert_int_eq(symlink(other, second), 0);
+    ck_assert_int_eq(rename(second, link), 0);
+    ck_assert(toolchain_memo_place(CUBBY_TOOL_NVRTC, &elsewhere));
+    toolchain = toolchain_memo_load(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), &place);
+    ck_assert_ptr_nonnull(toolchain);
+    toolchain_memo_store(&memory, &elsewhere, toolchain);
+    ck_assert_ptr_null(toolchain_memo_load(CUBBY_TOOL_NVRTC, &memory, &elsewhere));
+    elsewhere.key = place.key;
+    ck_assert_ptr_null(toolchain_memo_load(CUBBY_TOOL_NVRTC, &memory, &elsewhere));
+    two = find_in_child(store);
+    ck_assert(two.loaded);
+    ck_assert_str_ne(one.fingerprint, two.fingerprint);
+    toolchain_free(toolchain);
+    cubby_cache_unref(cache);
+    free(other);
+    free(link);
+    free(second);
+    free(folder);
+    free((char *)store);
+}
+END_TEST
+
 START_TEST(test_order_of_places) {
     char *home = path_in(scratch_dir(), "home"), *path = path_in(scratch_dir(), "path");
     char *named = path_in(scratch_dir(), "named"), *file = path_in(named, "lib64/libnvrtc.so.13");
@@ -176,26 +287,22 @@ START_TEST(test_order_of_places) {
     setenv("CUBBY_NVRTC", file, 1);
     ck_assert_int_eq(locate_library(&LIBRARY_NVRTC, false, &location, NULL, NULL), 0);
     ck_assert_str_eq(location.path, file);
-    free(location.path);
     unsetenv("CUBBY_NVRTC");
     ck_assert_int_eq(locate_library(&LIBRARY_NVRTC, false, &location, NULL, NULL), 0);
     wanted = path_in(home, "lib64/libnvrtc.so.13");
     ck_assert_str_eq(location.path, wanted);
     free(wanted);
-    free(location.path);
     unsetenv("CUDA_HOME");
     ck_assert_int_eq(locate_library(&LIBRARY_NVRTC, false, &location, NULL, NULL), 0);
     wanted = path_in(path, "lib64/libnvrtc.so.13");
     ck_assert_str_eq(location.path, wanted);
     free(wanted);
-    free(location.path);
     unsetenv("CUDA_PATH");
     setenv("LD_LIBRARY_PATH", library_path, 1);
     ck_assert_int_eq(locate_library(&LIBRARY_NVRTC, false, &location, NULL, NULL), 0);
     wanted = path_in(home, "lib64/libnvrtc.so.13");
     ck_assert_str_eq(location.path, wanted);
     free(wanted);
-    free(location.path);
     free(home);
     free(path);
     free(named);
@@ -222,7 +329,6 @@ START_TEST(test_wheels) {
         ck_assert_int_eq(locate_library(&library, true, &location, NULL, NULL), 0);
         wanted = path_in(venv, "lib/python3.11/site-packages/nvidia/cu13/lib/libtest.so.1");
         ck_assert_str_eq(location.path, wanted);
-        free(location.path);
         unsetenv("VIRTUAL_ENV");
         ck_assert_int_eq(locate_library(&library, true, &location, NULL, NULL),
                          CUBBY_ERR_NOT_FOUND);
@@ -235,18 +341,16 @@ END_TEST
 
 /* The library below a root, with the toolkit's headers there. */
 static void expect_headers(const char *library, const char *headers) {
-    char *root = realpath(scratch_dir(), NULL), *path = path_in(root, library), *command, *found;
-    char *wanted = path_in(root, headers);
+    char *root = realpath(scratch_dir(), NULL), *path = path_in(root, library), *command;
+    char *wanted = path_in(root, headers), found[PATH_MAX];
 
     ck_assert_int_gt(asprintf(&command,
                               "cd %s && mkdir -p %s %s && rmdir %s && touch %s %s/cuda_fp16.h",
                               root, library, headers, library, library, headers),
                      0);
     ck_assert_int_eq(system(command), 0);
-    found = locate_include_dir(path);
-    ck_assert_ptr_nonnull(found);
+    ck_assert(locate_include_dir(path, found));
     ck_assert_str_eq(found, wanted);
-    free(found);
     free(wanted);
     free(command);
     free(path);
@@ -371,6 +475,8 @@ int main(void) {
     tcase_add_test(tcase, test_builtins_beside_win);
     tcase_add_test(tcase, test_memory);
     tcase_add_test(tcase, test_young_files_are_not_remembered);
+    tcase_add_test(tcase, test_wrong_memory_is_healed);
+    tcase_add_test(tcase, test_memory_of_another_file);
     tcase_add_test(tcase, test_order_of_places);
     tcase_add_test(tcase, test_wheels);
     tcase_add_test(tcase, test_headers_of_the_toolkit);

@@ -729,7 +729,7 @@ struct cubby_toolchain {
 /**
  * Finds and identifies the compiler.
  * @param cache where fingerprints are remembered; may be NULL
- * @return 0 or CUBBY_ERR_NO_TOOLCHAIN with the places where it looked
+ * @return 0; CUBBY_ERR_NO_TOOLCHAIN with the places where it looked; CUBBY_ERR_NO_MEMORY
  */
 int cubby_toolchain_find(struct cubby_cache *cache, struct cubby_toolchain *ret_toolchain,
                          struct cubby_error *error);
@@ -757,7 +757,8 @@ struct cubby_tool_info {
 /**
  * Finds and identifies one of the tools. Does not start the driver.
  * @param cache where fingerprints are remembered; may be NULL
- * @return 0; CUBBY_ERR_NO_TOOLCHAIN or CUBBY_ERR_NO_DRIVER with the places where it looked
+ * @return 0; CUBBY_ERR_NO_TOOLCHAIN or CUBBY_ERR_NO_DRIVER with the places where it looked;
+ *         CUBBY_ERR_NO_MEMORY
  */
 int cubby_tool_find(struct cubby_cache *cache, enum cubby_tool tool,
                     struct cubby_tool_info *ret_info, struct cubby_error *error);

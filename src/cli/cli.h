@@ -59,6 +59,9 @@ void print_json(const json_t *json);
 /* Sets a member and takes over the value; ends the process where memory is short. */
 void json_add(json_t *object, const char *name, json_t *value);
 
+/* Appends to an array, in the same way. */
+void json_append(json_t *array, json_t *value);
+
 /* The exit status that fits a library error. */
 enum status status_of(int code);
 

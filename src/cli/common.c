@@ -69,6 +69,11 @@ void json_add(json_t *object, const char *name, json_t *value) {
         out_of_memory();
 }
 
+void json_append(json_t *array, json_t *value) {
+    if (json_array_append_new(array, value) < 0)
+        out_of_memory();
+}
+
 enum status status_of(int code) {
     switch (code) {
     case CUBBY_OK:

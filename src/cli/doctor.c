@@ -97,11 +97,11 @@ static json_t *find_stores(struct cubby_cache *cache) {
                               "max_size", (json_int_t)stats.max_size);
         else
             store = json_pack("{s:s, s:o}", "tier", name, "problem", text_json(error.message));
-        json_array_append_new(stores, store);
+        json_append(stores, store);
         cubby_error_clear(&error);
     }
     for (size_t i = 0; (problem = cubby_cache_problem(cache, i)); i++)
-        json_array_append_new(stores, json_pack("{s:o}", "problem", text_json(problem->message)));
+        json_append(stores, json_pack("{s:o}", "problem", text_json(problem->message)));
     return stores;
 }
 

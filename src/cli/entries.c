@@ -164,8 +164,7 @@ static json_t *fields_json(const struct cubby_object *object) {
     const char *name, *value;
 
     for (size_t i = 0; (name = cubby_object_field(object, i, &value)); i++)
-        json_array_append_new(fields,
-                              json_pack("{s:s, s:o}", "name", name, "value", text_json(value)));
+        json_append(fields, json_pack("{s:s, s:o}", "name", name, "value", text_json(value)));
     return fields;
 }
 

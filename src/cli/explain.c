@@ -179,8 +179,7 @@ static json_t *difference_json(const struct cubby_difference *difference) {
 
 /* The differences come before what they are differences from: they are kept until that is known. */
 static void keep_difference(const struct cubby_difference *difference, void *context) {
-    if (json_array_append_new(context, difference_json(difference)) < 0)
-        out_of_memory();
+    json_append(context, difference_json(difference));
 }
 
 static json_t *nearest_json(const struct cubby_comparison *found) {

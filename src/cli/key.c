@@ -65,8 +65,7 @@ static void print_field(const char *name, const char *value, void *context) {
     if (!fields)
         printf("%-16s %s\n", name, value);
     else
-        json_array_append_new(fields,
-                              json_pack("{s:s, s:o}", "name", name, "value", text_json(value)));
+        json_append(fields, json_pack("{s:s, s:o}", "name", name, "value", text_json(value)));
 }
 
 static int print_key(const struct cli *cli, const struct key_args *args, struct cubby_cache *cache,

@@ -166,7 +166,7 @@ static json_t *report_link(const struct link_args *args, const char *output,
     json_t *inputs = json_array();
 
     for (size_t i = 0; i < args->file_count; i++)
-        json_array_append_new(inputs, text_json(args->files[i]));
+        json_append(inputs, text_json(args->files[i]));
     json_add(report, "inputs", inputs);
     free(source);
     return report;

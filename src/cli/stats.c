@@ -100,11 +100,11 @@ static int print_stats(const struct cli *cli, struct cubby_cache *cache,
         tier = stats_json(&one);
         json_add(tier, "tier", json_string(cubby_cache_tier_name(cache, i)));
         json_add(tier, "max_size", json_integer((json_int_t)one.max_size));
-        json_array_append_new(tiers, tier);
+        json_append(tiers, tier);
     }
     if (result == 0 && cli->json) {
         report = stats_json(&sum);
-        json_object_set(report, "tiers", tiers);
+        json_add(report, "tiers", json_incref(tiers));
         print_json(report);
         json_decref(report);
     } else if (result == 0) {

@@ -5,7 +5,6 @@
  */
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cubby/cubby.h>
 
@@ -26,28 +25,27 @@ struct driver_api {
     int (*attribute)(int *value, int attribute, int device);
 };
 
-static void *load_driver(struct cubby_error *error) {
+static int load_driver(void **ret_handle, struct cubby_error *error) {
     struct cubby_error unusable = CUBBY_ERROR_INIT;
-    struct location location = {NULL};
-    void *handle = NULL;
+    struct location location;
+    int result = locate_library(&LIBRARY_DRIVER, false, &location, NULL, &unusable);
 
-    if (locate_library(&LIBRARY_DRIVER, false, &location, NULL, &unusable) < 0) {
-        error_set(error, CUBBY_ERR_NO_DRIVER, "no CUDA driver: %s", unusable.message);
-        cubby_error_clear(&unusable);
-        return NULL;
-    }
-    handle =
-        dlopen(location.path ? location.path : LIBRARY_DRIVER.sonames[0], RTLD_NOW | RTLD_LOCAL);
-    if (!handle && location.path)
-        error_set(error, CUBBY_ERR_NO_DRIVER, "%s cannot be loaded as the CUDA driver: %s",
-                  location.path, dlerror());
-    else if (!handle)
-        error_set(error, CUBBY_ERR_NO_DRIVER,
-                  "no CUDA driver: %s was not found; install the NVIDIA driver, or set %s to the "
-                  "library",
-                  LIBRARY_DRIVER.sonames[0], LIBRARY_DRIVER.variable);
-    free(location.path);
-    return handle;
+    if (result == CUBBY_ERR_NO_TOOLCHAIN)
+        result = error_set(error, CUBBY_ERR_NO_DRIVER, "no CUDA driver: %s", unusable.message);
+    cubby_error_clear(&unusable);
+    if (result == 0)
+        result = dl_open(*location.path ? location.path : LIBRARY_DRIVER.sonames[0], ret_handle);
+    if (result == CUBBY_ERR_NO_MEMORY)
+        return error_no_memory(error);
+    if (result != CUBBY_ERR_NOT_FOUND)
+        return result;
+    if (*location.path)
+        return error_set(error, CUBBY_ERR_NO_DRIVER, "%s cannot be loaded as the CUDA driver: %s",
+                         location.path, dlerror());
+    return error_set(error, CUBBY_ERR_NO_DRIVER,
+                     "no CUDA driver: %s was not found; install the NVIDIA driver, or set %s to "
+                     "the library",
+                     LIBRARY_DRIVER.sonames[0], LIBRARY_DRIVER.variable);
 }
 
 static int fail(const char *what, int code, struct cubby_error *error) {
@@ -100,11 +98,11 @@ int cubby_device_find(struct cubby_device *ret_device, struct cubby_error *error
     };
     struct cubby_device device = {0};
     const char *missing;
-    void *handle = load_driver(error);
-    int result;
+    void *handle;
+    int result = load_driver(&handle, error);
 
-    if (!handle)
-        return CUBBY_ERR_NO_DRIVER;
+    if (result < 0)
+        return result;
     /* The handle is kept: a driver that was started is not unloaded. */
     if (!dl_resolve(handle, symbols, &missing))
         return error_set(error, CUBBY_ERR_NO_DRIVER, "the CUDA driver lacks %s: it is too old",

@@ -54,16 +54,12 @@ static size_t id_in_notes(const unsigned char *notes, size_t size,
 }
 
 static size_t id_in_segment(int fd, const Elf64_Phdr *segment, unsigned char ret_id[MAX_BUILD_ID]) {
-    unsigned char *notes;
-    size_t size = 0;
+    unsigned char notes[MAX_NOTE];
 
-    if (segment->p_type != PT_NOTE || segment->p_filesz > MAX_NOTE)
+    if (segment->p_type != PT_NOTE || segment->p_filesz > MAX_NOTE ||
+        !read_at(fd, notes, segment->p_filesz, (off_t)segment->p_offset))
         return 0;
-    notes = malloc(segment->p_filesz + 1);
-    if (notes && read_at(fd, notes, segment->p_filesz, (off_t)segment->p_offset))
-        size = id_in_notes(notes, segment->p_filesz, ret_id);
-    free(notes);
-    return size;
+    return id_in_notes(notes, segment->p_filesz, ret_id);
 }
 
 static bool read_header(int fd, Elf64_Ehdr *ret_header) {

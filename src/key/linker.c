@@ -43,7 +43,8 @@ static int check_driver(const struct cubby_program *program, const struct toolch
 
 static int take_failed(enum cubby_tool tool, const struct cubby_error *problem,
                        const struct toolchain **ret_toolchain, struct cubby_error *error) {
-    const struct toolchain *failed = toolchain_failed(tool, problem);
+    const struct toolchain *failed =
+        problem->code == CUBBY_ERR_NO_MEMORY ? NULL : toolchain_failed(tool, problem);
 
     if (!failed)
         return error_no_memory(error);
@@ -62,27 +63,46 @@ static int find_nvvm(const struct toolchain_memory *memory, const struct toolcha
     return result;
 }
 
+/* NULL for those that are missing. Where memory is short, which there are is not known. */
+struct linkers {
+    const struct toolchain *nvjitlink, *driver;
+};
+
+static int find_linkers(const struct toolchain_memory *memory, struct linkers *found,
+                        struct cubby_error *problem) {
+    int nvjitlink = toolchain_find(CUBBY_TOOL_NVJITLINK, memory, &found->nvjitlink, problem);
+    int driver = toolchain_find(CUBBY_TOOL_DRIVER, memory, &found->driver, NULL);
+
+    return nvjitlink == CUBBY_ERR_NO_MEMORY || driver == CUBBY_ERR_NO_MEMORY ? CUBBY_ERR_NO_MEMORY
+                                                                             : 0;
+}
+
+static enum cubby_tool choose(const struct linkers *found) {
+    struct linker_facts facts = {.has_nvjitlink = found->nvjitlink, .has_driver = found->driver};
+
+    if (found->nvjitlink) {
+        facts.nvjitlink_major = found->nvjitlink->major;
+        facts.nvjitlink_minor = found->nvjitlink->minor;
+    }
+    if (found->driver)
+        facts.driver_major = found->driver->major;
+    return linker_choose(&facts);
+}
+
 static int find_linker(const struct cubby_program *program, const struct toolchain_memory *memory,
                        const struct toolchain **ret_toolchain, struct cubby_error *error) {
     struct cubby_error problem = CUBBY_ERROR_INIT;
-    const struct toolchain *nvjitlink = NULL, *driver = NULL;
-    struct linker_facts facts = {0};
-    int result = 0;
+    struct linkers found = {NULL, NULL};
+    int result = find_linkers(memory, &found, &problem);
 
-    facts.has_nvjitlink = toolchain_find(CUBBY_TOOL_NVJITLINK, memory, &nvjitlink, &problem) == 0;
-    if (facts.has_nvjitlink) {
-        facts.nvjitlink_major = nvjitlink->major;
-        facts.nvjitlink_minor = nvjitlink->minor;
-    }
-    facts.has_driver = toolchain_find(CUBBY_TOOL_DRIVER, memory, &driver, NULL) == 0;
-    if (facts.has_driver)
-        facts.driver_major = driver->major;
-    if (linker_choose(&facts) == CUBBY_TOOL_NVJITLINK) {
-        *ret_toolchain = nvjitlink;
-    } else if (driver) {
-        result = check_driver(program, driver, error);
+    if (result < 0) {
+        error_no_memory(error);
+    } else if (choose(&found) == CUBBY_TOOL_NVJITLINK) {
+        *ret_toolchain = found.nvjitlink;
+    } else if (found.driver) {
+        result = check_driver(program, found.driver, error);
         if (result == 0)
-            *ret_toolchain = driver;
+            *ret_toolchain = found.driver;
     } else {
         /* Neither can be used; the one that a user can install is the one to ask for. */
         result = take_failed(CUBBY_TOOL_NVJITLINK, &problem, ret_toolchain, error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "key/locate.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,208 +31,188 @@ const struct library LIBRARY_DRIVER = {"the CUDA driver", "libcuda.so", "CUBBY_C
 static const char *const TOOLKIT_DIRS[] = {
     "lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib", "nvvm/lib64", NULL};
 
-static void note_tried(struct buffer *tried, const char *place, const char *remark) {
-    if (tried)
-        buffer_format(tried, "\n  %s%s", place, remark);
+/*
+ * One search. Paths are made in place: one that does not fit could not be opened either, and there
+ * is no shortage of memory that could pass for a library that is not there.
+ */
+struct search {
+    const struct library *library;
+    struct buffer *tried;
+    char *path;  /* of PATH_MAX bytes: what was looked at last */
+    bool failed; /* memory ran out in glob() */
+};
+
+static void note_tried(const struct search *search, const char *place, const char *remark) {
+    if (search->tried)
+        buffer_format(search->tried, "\n  %s%s", place, remark);
 }
 
-/* dir/name as new text if it can be read. */
-static char *readable_file(const char *dir, const char *name) {
-    char *path;
-
-    if (asprintf(&path, "%s/%s", dir, name) < 0)
-        return NULL;
-    if (access(path, R_OK) == 0)
-        return path;
-    free(path);
-    return NULL;
+/* dir/name; false where it is too long for a path. */
+static bool join(char ret_path[PATH_MAX], const char *dir, const char *name) {
+    return snprintf(ret_path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
 }
 
-static char *in_folder(const struct library *library, const char *dir) {
-    for (size_t i = 0; library->sonames[i]; i++) {
-        char *path = readable_file(dir, library->sonames[i]);
-
-        if (path)
-            return path;
+static bool in_folder(struct search *search, const char *dir) {
+    for (size_t i = 0; search->library->sonames[i]; i++) {
+        if (join(search->path, dir, search->library->sonames[i]) && access(search->path, R_OK) == 0)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-static char *in_toolkit(const struct library *library, const char *root) {
+static bool in_toolkit(struct search *search, const char *root) {
+    char dir[PATH_MAX];
+
     for (size_t i = 0; TOOLKIT_DIRS[i]; i++) {
-        char *dir, *path;
-
-        if (asprintf(&dir, "%s/%s", root, TOOLKIT_DIRS[i]) < 0)
-            return NULL;
-        path = in_folder(library, dir);
-        free(dir);
-        if (path)
-            return path;
+        if (join(dir, root, TOOLKIT_DIRS[i]) && in_folder(search, dir))
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 static int newer_first(const void *left, const void *right) {
     return strverscmp(*(char *const *)right, *(char *const *)left);
 }
 
-/* The library in the folders that match a pattern, the newest version first. */
-static char *in_pattern(const struct library *library, const char *pattern,
-                        char *(*look)(const struct library *, const char *), struct buffer *tried) {
-    char *path = NULL;
-    glob_t matches;
+/* A folder that cannot be read has nothing in it, unless it was memory that ran out. */
+static int stop_at_shortage(const char *path, int errnum) {
+    (void)path;
+    return errnum == ENOMEM;
+}
 
-    note_tried(tried, pattern, "");
-    if (glob(pattern, GLOB_NOSORT | GLOB_ONLYDIR, NULL, &matches) != 0)
-        return NULL;
-    qsort(matches.gl_pathv, matches.gl_pathc, sizeof(char *), newer_first);
-    for (size_t i = 0; i < matches.gl_pathc && !path; i++)
-        path = look(library, matches.gl_pathv[i]);
+/* The library in the folders that match a pattern, the newest version first. */
+static bool in_pattern(struct search *search, const char *pattern,
+                       bool (*look)(struct search *, const char *)) {
+    bool found = false;
+    glob_t matches;
+    int result;
+
+    note_tried(search, pattern, "");
+    result = glob(pattern, GLOB_NOSORT | GLOB_ONLYDIR, stop_at_shortage, &matches);
+    if (result == 0)
+        qsort(matches.gl_pathv, matches.gl_pathc, sizeof(char *), newer_first);
+    for (size_t i = 0; result == 0 && i < matches.gl_pathc && !found; i++)
+        found = look(search, matches.gl_pathv[i]);
     globfree(&matches);
-    return path;
+    search->failed = search->failed || result == GLOB_NOSPACE || result == GLOB_ABORTED;
+    return found;
 }
 
 /* As in_pattern, with a folder of the user's before it; nothing where that is not set. */
-static char *in_wheels(const struct library *library, const char *root, const char *pattern,
-                       struct buffer *tried) {
-    char *full, *path;
+static bool in_wheels(struct search *search, const char *root, const char *pattern) {
+    char full[PATH_MAX];
 
-    if (!root || asprintf(&full, "%s/%s", root, pattern) < 0)
-        return NULL;
-    path = in_pattern(library, full, in_folder, tried);
-    free(full);
-    return path;
+    return root && join(full, root, pattern) && in_pattern(search, full, in_folder);
 }
 
-static char *in_user_toolkit(const struct library *library, const char *variable,
-                             struct buffer *tried) {
+static bool in_user_toolkit(struct search *search, const char *variable) {
     const char *root = env_get(variable);
 
-    note_tried(tried, variable, root ? " (set)" : " (not set)");
-    return root ? in_toolkit(library, root) : NULL;
+    note_tried(search, variable, root ? " (set)" : " (not set)");
+    return root && in_toolkit(search, root);
 }
 
-char *locate_in_library_path(const char *name) {
+/* One soname in the folders of LD_LIBRARY_PATH; an empty one is the working folder. */
+static bool in_library_path(struct search *search, const char *soname) {
     const char *dirs = env_get("LD_LIBRARY_PATH");
-    char *path = NULL;
 
-    while (dirs && !path) {
-        size_t length = strcspn(dirs, ":;");
-        char *dir = length > 0 ? strndup(dirs, length) : strdup(".");
+    while (dirs) {
+        int length = (int)strcspn(dirs, ":;");
 
-        path = dir ? readable_file(dir, name) : NULL;
-        free(dir);
+        if (snprintf(search->path, PATH_MAX, "%.*s/%s", length > 0 ? length : 1,
+                     length > 0 ? dirs : ".", soname) < PATH_MAX &&
+            access(search->path, R_OK) == 0)
+            return true;
         dirs = dirs[length] ? dirs + length + 1 : NULL;
     }
-    return path;
+    return false;
 }
 
-static char *in_library_path(const struct library *library) {
-    for (size_t i = 0; library->sonames[i]; i++) {
-        char *path = locate_in_library_path(library->sonames[i]);
-
-        if (path)
-            return path;
+static bool in_library_paths(struct search *search) {
+    for (size_t i = 0; search->library->sonames[i]; i++) {
+        if (in_library_path(search, search->library->sonames[i]))
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 /* Steps 5 to 7. */
-static char *in_usual_places(const struct library *library, struct buffer *tried) {
+static bool in_usual_places(struct search *search) {
     static const char *const PATTERNS[] = {"lib/python3*/site-packages/nvidia/*/lib",
                                            "lib/python3*/site-packages/nvidia/*/nvvm/lib64"};
     static const char *const CONFIGURED[] = {"nvidia/*/lib", "nvidia/*/nvvm/lib64"};
     const char *home = env_get("HOME");
-    char *path = in_pattern(library, "/usr/local/cuda", in_toolkit, tried);
-    char *local = NULL;
+    char local[PATH_MAX];
+    bool found = in_pattern(search, "/usr/local/cuda", in_toolkit) ||
+                 in_pattern(search, "/usr/local/cuda-*", in_toolkit);
 
-    if (!path)
-        path = in_pattern(library, "/usr/local/cuda-*", in_toolkit, tried);
-    if (home && asprintf(&local, "%s/.local", home) < 0)
-        local = NULL;
-    for (size_t i = 0; i < 2 && !path; i++) {
-        path = in_wheels(library, env_get("VIRTUAL_ENV"), PATTERNS[i], tried);
-        if (!path)
-            path = in_wheels(library, local, PATTERNS[i], tried);
-        if (!path)
-            path = in_wheels(library, "/usr/local", PATTERNS[i], tried);
-    }
-    free(local);
-    if (!path && *CONFIGURED_CUDA)
-        path = in_pattern(library, CONFIGURED_CUDA, in_toolkit, tried);
-    for (size_t i = 0; i < 2 && !path && *CONFIGURED_CUDA; i++)
-        path = in_wheels(library, CONFIGURED_CUDA, CONFIGURED[i], tried);
-    return path;
+    if (home && !join(local, home, ".local"))
+        home = NULL;
+    for (size_t i = 0; i < 2 && !found; i++)
+        found = in_wheels(search, env_get("VIRTUAL_ENV"), PATTERNS[i]) ||
+                in_wheels(search, home ? local : NULL, PATTERNS[i]) ||
+                in_wheels(search, "/usr/local", PATTERNS[i]);
+    if (!*CONFIGURED_CUDA)
+        return found;
+    found = found || in_pattern(search, CONFIGURED_CUDA, in_toolkit);
+    for (size_t i = 0; i < 2 && !found; i++)
+        found = in_wheels(search, CONFIGURED_CUDA, CONFIGURED[i]);
+    return found;
 }
 
-static int take(char *path, struct location *ret_location) {
-    *ret_location = (struct location){.path = path};
-    return 0;
+/* Step 2. */
+static int locate_named(struct search *search, const char *named, struct cubby_error *error) {
+    if (access(named, R_OK) == 0 && realpath(named, search->path))
+        return 0;
+    return error_set(error, errno == ENOMEM ? CUBBY_ERR_NO_MEMORY : CUBBY_ERR_NO_TOOLCHAIN,
+                     "%s names %s, which cannot be read: set it to the file of %s or unset it",
+                     search->library->variable, named, search->library->label);
 }
 
-/* Steps 1 to 3; sets no output where it finds nothing. */
-static int locate_by_user(const struct library *library, struct location *ret_location,
-                          struct buffer *tried, struct cubby_error *error) {
+/* Steps 1 to 4. */
+static int locate_first(struct search *search, struct cubby_error *error) {
+    const struct library *library = search->library;
     const char *named = env_get(library->variable);
-    char *path = dl_loaded_path(library->prefix);
 
-    if (path)
-        return take(path, ret_location);
-    note_tried(tried, library->variable, named ? " (set)" : " (not set)");
-    if (named) {
-        if (access(named, R_OK) != 0)
-            return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
-                             "%s names %s, which cannot be read: set it to the file of %s or "
-                             "unset it",
-                             library->variable, named, library->label);
-        path = realpath(named, NULL);
-        return path ? take(path, ret_location) : error_no_memory(error);
-    }
-    path = in_user_toolkit(library, "CUDA_HOME", tried);
-    if (!path)
-        path = in_user_toolkit(library, "CUDA_PATH", tried);
-    return path ? take(path, ret_location) : CUBBY_ERR_NOT_FOUND;
+    if (dl_loaded_path(library->prefix, search->path))
+        return 0;
+    note_tried(search, library->variable, named ? " (set)" : " (not set)");
+    if (named)
+        return locate_named(search, named, error);
+    if (in_user_toolkit(search, "CUDA_HOME") || in_user_toolkit(search, "CUDA_PATH") ||
+        in_library_paths(search))
+        return 0;
+    note_tried(search, "the dynamic linker's own search for ", library->prefix);
+    search->path[0] = '\0';
+    return 0;
 }
 
 int locate_library(const struct library *library, bool skip_linker, struct location *ret_location,
                    struct buffer *tried, struct cubby_error *error) {
-    int result;
-    char *path;
+    struct search search = {library, tried, ret_location->path, false};
+    bool found;
 
-    if (!skip_linker) {
-        result = locate_by_user(library, ret_location, tried, error);
-        if (result != CUBBY_ERR_NOT_FOUND)
-            return result;
-        path = in_library_path(library);
-        if (path)
-            return take(path, ret_location);
-        note_tried(tried, "the dynamic linker's own search for ", library->prefix);
-        *ret_location = (struct location){.path = NULL};
-        return 0;
-    }
-    path = in_usual_places(library, tried);
-    return path ? take(path, ret_location) : CUBBY_ERR_NOT_FOUND;
+    if (!skip_linker)
+        return locate_first(&search, error);
+    found = in_usual_places(&search);
+    if (search.failed)
+        return error_no_memory(error);
+    return found ? 0 : CUBBY_ERR_NOT_FOUND;
 }
 
-char *locate_include_dir(const char *library_path) {
+bool locate_include_dir(const char *library_path, char ret_dir[PATH_MAX]) {
     /* The last is where the wheels of CUDA 11 and 12 have them, each in a folder of its own. */
     static const char *const RELATIVE[] = {"../include", "../../include", "../../../include",
                                            "../../cuda_runtime/include"};
-    char *resolved = realpath(library_path, NULL);
-    char *found = NULL;
+    char folder[PATH_MAX], dir[PATH_MAX], header[PATH_MAX];
 
-    for (size_t i = 0; resolved && !found && i < sizeof(RELATIVE) / sizeof(*RELATIVE); i++) {
-        char *header = NULL, *dir = NULL;
-        char *slash = strrchr(resolved, '/');
-
-        if (asprintf(&dir, "%.*s/%s", (int)(slash - resolved), resolved, RELATIVE[i]) < 0)
-            break;
-        header = readable_file(dir, "cuda_fp16.h");
-        if (header)
-            found = realpath(dir, NULL);
-        free(header);
-        free(dir);
+    if (!realpath(library_path, folder))
+        return false;
+    *strrchr(folder, '/') = '\0';
+    for (size_t i = 0; i < sizeof(RELATIVE) / sizeof(*RELATIVE); i++) {
+        if (join(dir, folder, RELATIVE[i]) && join(header, dir, "cuda_fp16.h") &&
+            access(header, R_OK) == 0)
+            return realpath(dir, ret_dir);
     }
-    free(resolved);
-    return found;
+    return false;
 }

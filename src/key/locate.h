@@ -13,6 +13,7 @@
 #ifndef CUBBY_KEY_LOCATE_H
 #define CUBBY_KEY_LOCATE_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include <cubby/error.h>
@@ -34,7 +35,7 @@ extern const struct library LIBRARY_DRIVER;
 
 /* Where a library was found. */
 struct location {
-    char *path; /* owned; NULL: only the dynamic linker can tell, ask it for each soname */
+    char path[PATH_MAX]; /* "": only the dynamic linker can tell, ask it for each soname */
 };
 
 /*
@@ -43,16 +44,13 @@ struct location {
  *
  * skip_linker: go on with step 5, after the dynamic linker found nothing.
  * tried: receives the places that were looked at, one a line, for the message; may be NULL.
- * Returns 0, CUBBY_ERR_NOT_FOUND, or CUBBY_ERR_NO_TOOLCHAIN where the user named a file that
- * cannot be used.
+ * Returns 0, CUBBY_ERR_NOT_FOUND, CUBBY_ERR_NO_TOOLCHAIN where the user named a file that cannot be
+ * used, or CUBBY_ERR_NO_MEMORY: a place that could not be looked at is not passed over.
  */
 int locate_library(const struct library *library, bool skip_linker, struct location *ret_location,
                    struct buffer *tried, struct cubby_error *error);
 
-/* The first file of that name in the folders of LD_LIBRARY_PATH, as new text; NULL for none. */
-char *locate_in_library_path(const char *name);
-
-/* The include folder that belongs to a toolkit's library, as new text; NULL where there is none. */
-char *locate_include_dir(const char *library_path);
+/* The include folder that belongs to a toolkit's library, resolved. False where there is none. */
+bool locate_include_dir(const char *library_path, char ret_dir[PATH_MAX]);
 
 #endif

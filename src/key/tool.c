@@ -75,44 +75,41 @@ static int driver_version(void *handle, const char *path, int *ret_major, int *r
 
 /* ---- Companions ----------------------------------------------------------------------- */
 
-/* The file at a path relative to the folder of another, resolved, as new text; NULL for none. */
-static char *relative_file(const char *path, const char *relative) {
+/* The file at a path relative to the folder of another, resolved. */
+static bool relative_file(const char *path, const char *relative, char ret_path[PATH_MAX]) {
     const char *slash = strrchr(path, '/');
-    char *full, *resolved;
+    char full[PATH_MAX];
 
-    if (!slash || asprintf(&full, "%.*s/%s", (int)(slash - path), path, relative) < 0)
-        return NULL;
-    resolved = realpath(full, NULL);
-    free(full);
-    return resolved;
+    return slash &&
+           snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - path), path, relative) <
+               (int)sizeof(full) &&
+           realpath(full, ret_path);
 }
 
-char *tool_builtins_name(int major, int minor) {
-    char *name;
-
-    return asprintf(&name, "libnvrtc-builtins.so.%d.%d", major, minor) < 0 ? NULL : name;
+void tool_builtins_name(int major, int minor, char ret_name[BUILTINS_NAME_SIZE]) {
+    snprintf(ret_name, BUILTINS_NAME_SIZE, "libnvrtc-builtins.so.%d.%d", major, minor);
 }
 
-static char *builtins_beside(const char *path, int major, int minor) {
-    char *name = tool_builtins_name(major, minor);
-    char *found = name ? relative_file(path, name) : NULL;
+static bool builtins_beside(const char *path, int major, int minor, char ret_path[PATH_MAX]) {
+    char name[BUILTINS_NAME_SIZE];
 
-    free(name);
-    return found;
+    tool_builtins_name(major, minor, name);
+    return relative_file(path, name, ret_path);
 }
 
 /* libnvvm lies in nvvm/lib64, in lib or lib64, or in targets/x86_64-linux/lib. */
-static char *libdevice_beside(const char *path, int major, int minor) {
+static bool libdevice_beside(const char *path, int major, int minor, char ret_path[PATH_MAX]) {
     static const char *const RELATIVE[] = {"../libdevice/libdevice.10.bc",
                                            "../nvvm/libdevice/libdevice.10.bc",
                                            "../../../nvvm/libdevice/libdevice.10.bc"};
-    char *found = NULL;
 
     (void)major;
     (void)minor;
-    for (size_t i = 0; i < sizeof(RELATIVE) / sizeof(*RELATIVE) && !found; i++)
-        found = relative_file(path, RELATIVE[i]);
-    return found;
+    for (size_t i = 0; i < sizeof(RELATIVE) / sizeof(*RELATIVE); i++) {
+        if (relative_file(path, RELATIVE[i], ret_path))
+            return true;
+    }
+    return false;
 }
 
 /* ---- The table ------------------------------------------------------------------------- */

@@ -20,14 +20,16 @@ struct tool {
     /* Asks the loaded library. Returns 0 or an error that names path. */
     int (*version)(void *handle, const char *path, int *ret_major, int *ret_minor,
                    struct cubby_error *error);
-    /* The companion that belongs to the library at that path, resolved, as new text; NULL where
-     * there is none. The function is NULL for tools without companions. */
-    char *(*companion_beside)(const char *path, int major, int minor);
+    /* The companion that belongs to the library at that path, resolved. False where there is none.
+     * The function is NULL for tools without companions. */
+    bool (*companion_beside)(const char *path, int major, int minor, char ret_path[PATH_MAX]);
 };
 
 const struct tool *tool_get(enum cubby_tool tool);
 
-/* The name of NVRTC's builtins of a version, new. */
-char *tool_builtins_name(int major, int minor);
+#define BUILTINS_NAME_SIZE 64
+
+/* The name of NVRTC's builtins of a version. */
+void tool_builtins_name(int major, int minor, char ret_name[BUILTINS_NAME_SIZE]);
 
 #endif

@@ -71,46 +71,50 @@ const char *toolchain_label(enum cubby_tool tool) {
 
 /* ---- Loading --------------------------------------------------------------- */
 
-static void *load_by_soname(const struct library *library) {
-    for (size_t i = 0; library->sonames[i]; i++) {
-        void *handle = dlopen(library->sonames[i], RTLD_NOW | RTLD_LOCAL);
+static int load_by_soname(const struct library *library, void **ret_handle) {
+    int result = CUBBY_ERR_NOT_FOUND;
 
-        if (handle)
-            return handle;
+    for (size_t i = 0; library->sonames[i] && result == CUBBY_ERR_NOT_FOUND; i++)
+        result = dl_open(library->sonames[i], ret_handle);
+    return result;
+}
+
+/* By its resolved name, so that $ORIGIN, from where NVRTC loads its builtins, is certain. */
+static int load_by_path(const struct tool *tool, const char *path, void **ret_handle,
+                        struct cubby_error *error) {
+    char resolved[PATH_MAX];
+    const char *reason;
+    int result;
+
+    result = dl_open(realpath(path, resolved) ? resolved : path, ret_handle);
+    if (result == CUBBY_ERR_NOT_FOUND) {
+        reason = dlerror(); /* its text is made only now */
+        result = reason ? error_set(error, tool->missing_code, "%s cannot be loaded as %s: %s",
+                                    path, tool->library->label, reason)
+                        : CUBBY_ERR_NO_MEMORY;
     }
-    return NULL;
+    return result;
 }
 
 /* Opens a library where locate_library() says it is. */
 static int load_library(const struct tool *tool, void **ret_handle, struct cubby_error *error) {
     struct buffer tried = BUFFER_INIT;
-    struct location location = {NULL};
-    void *handle = NULL;
+    struct location location;
     int result;
 
     result = locate_library(tool->library, false, &location, &tried, error);
-    if (result == 0 && !location.path) {
-        handle = load_by_soname(tool->library);
-        if (!handle)
+    if (result == 0 && !*location.path) {
+        result = load_by_soname(tool->library, ret_handle);
+        if (result == CUBBY_ERR_NOT_FOUND)
             result = locate_library(tool->library, true, &location, &tried, error);
     }
-    if (result == 0 && location.path) {
-        /* By its resolved name, so that $ORIGIN, from where NVRTC loads its builtins, is certain.
-         */
-        char *resolved = realpath(location.path, NULL);
-
-        handle = resolved ? dlopen(resolved, RTLD_NOW | RTLD_LOCAL) : NULL;
-        free(resolved);
-        if (!handle)
-            result = error_set(error, tool->missing_code, "%s cannot be loaded as %s: %s",
-                               location.path, tool->library->label, dlerror());
-    }
+    if (result == 0 && *location.path)
+        result = load_by_path(tool, location.path, ret_handle, error);
     if (result == CUBBY_ERR_NOT_FOUND)
         result = error_set(error, tool->missing_code, "%s. Looked at:%.*s", tool->advice,
                            (int)tried.size, tried.data ? tried.data : "");
-    if (result == 0)
-        *ret_handle = handle;
-    free(location.path);
+    if (result == CUBBY_ERR_NO_MEMORY)
+        error_no_memory(error);
     buffer_free(&tried);
     return result;
 }
@@ -118,36 +122,29 @@ static int load_library(const struct tool *tool, void **ret_handle, struct cubby
 /* ---- Identifying ------------------------------------------------------------ */
 
 /*
- * Loads the builtins that belong to this NVRTC and returns their path as new text.
+ * Loads the builtins that belong to this NVRTC and tells their path, if they are found.
  *
  * NVRTC asks the dynamic linker for them by bare name at the first compile. Without a RUNPATH
  * (13.0), or with LD_LIBRARY_PATH set, that may give those of another toolkit, which NVRTC does
  * not notice. Once they are loaded by path, the linker gives NVRTC these.
  */
-static int load_builtins(const struct toolchain *toolchain, char **ret_path,
-                         struct cubby_error *error) {
-    char *name = tool_builtins_name(toolchain->major, toolchain->minor);
-    char *path = name ? dl_loaded_path(name) : NULL;
-    void *handle;
-    int result = 0;
+static int load_builtins(const struct toolchain *toolchain, char ret_path[PATH_MAX],
+                         bool *ret_found, struct cubby_error *error) {
+    const struct tool *tool = tool_get(toolchain->tool);
+    char name[BUILTINS_NAME_SIZE];
+    void *handle = NULL;
+    bool found;
 
-    if (name && !path)
-        path = tool_get(toolchain->tool)
-                   ->companion_beside(toolchain->path, toolchain->major, toolchain->minor);
-    if (path && !build_is_whole(path)) {
-        result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
-                           "%s is damaged (cut short): install the CUDA toolkit again", path);
-    } else if (name) {
-        handle = dlopen(path ? path : name, RTLD_NOW | RTLD_LOCAL);
-        if (handle && !path)
-            path = dl_handle_path(handle);
-    }
-    if (result == 0)
-        *ret_path = path;
-    else
-        free(path);
-    free(name);
-    return result;
+    tool_builtins_name(toolchain->major, toolchain->minor, name);
+    found = dl_loaded_path(name, ret_path) ||
+            tool->companion_beside(toolchain->path, toolchain->major, toolchain->minor, ret_path);
+    if (found && !build_is_whole(ret_path))
+        return error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
+                         "%s is damaged (cut short): install the CUDA toolkit again", ret_path);
+    if (dl_open(found ? ret_path : name, &handle) == CUBBY_ERR_NO_MEMORY)
+        return error_no_memory(error);
+    *ret_found = found || (handle && dl_handle_path(handle, ret_path));
+    return 0;
 }
 
 /* NVRTC's builtins are in the fingerprint always; libdevice counts only for who asks for it. */
@@ -176,28 +173,50 @@ static int make_fingerprint(struct toolchain *toolchain, struct cubby_error *err
     return result;
 }
 
+/* Copies a path where there is one. */
+static int keep_path(const char *path, bool found, const char **ret_copy,
+                     struct cubby_error *error) {
+    if (!found)
+        return 0;
+    *ret_copy = strdup(path);
+    return *ret_copy ? 0 : error_no_memory(error);
+}
+
 static int find_companion(struct toolchain *toolchain, struct cubby_error *error) {
     const struct tool *tool = tool_get(toolchain->tool);
+    char path[PATH_MAX];
+    bool found = false;
+    int result = 0;
 
     if (toolchain->tool == CUBBY_TOOL_NVRTC)
-        return load_builtins(toolchain, (char **)&toolchain->companion_path, error);
-    if (tool->companion_beside)
-        toolchain->companion_path =
-            tool->companion_beside(toolchain->path, toolchain->major, toolchain->minor);
-    return 0;
+        result = load_builtins(toolchain, path, &found, error);
+    else if (tool->companion_beside)
+        found = tool->companion_beside(toolchain->path, toolchain->major, toolchain->minor, path);
+    if (result == 0)
+        result = keep_path(path, found, &toolchain->companion_path, error);
+    return result;
+}
+
+static int find_headers(struct toolchain *toolchain, struct cubby_error *error) {
+    char dir[PATH_MAX];
+    bool found = toolchain->tool == CUBBY_TOOL_NVRTC && locate_include_dir(toolchain->path, dir);
+
+    return keep_path(dir, found, &toolchain->include_dir, error);
 }
 
 /* All about a loaded library. */
 static int identify(enum cubby_tool tool, void *handle, struct toolchain **ret_toolchain,
                     struct cubby_error *error) {
     struct toolchain *toolchain = calloc(1, sizeof(*toolchain));
-    int result = 0;
+    char path[PATH_MAX];
+    int result;
 
     if (!toolchain)
         return error_no_memory(error);
     toolchain->tool = tool;
-    toolchain->path = dl_handle_path(handle);
-    if (!toolchain->path)
+    if (dl_handle_path(handle, path))
+        result = keep_path(path, true, &toolchain->path, error);
+    else
         result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
                            "%s was loaded from a file that cannot be found any more",
                            toolchain_label(tool));
@@ -206,8 +225,8 @@ static int identify(enum cubby_tool tool, void *handle, struct toolchain **ret_t
                                          &toolchain->minor, error);
     if (result == 0)
         result = find_companion(toolchain, error);
-    if (result == 0 && tool == CUBBY_TOOL_NVRTC)
-        toolchain->include_dir = locate_include_dir(toolchain->path);
+    if (result == 0)
+        result = find_headers(toolchain, error);
     if (result == 0)
         result = make_fingerprint(toolchain, error);
     if (result == 0)
@@ -224,7 +243,7 @@ static int load_locked(enum cubby_tool tool, const struct toolchain_memory *memo
                        struct cubby_error *error) {
     struct slot *slot = &state.slots[tool];
     struct toolchain *toolchain = NULL;
-    struct cubby_key place;
+    struct toolchain_place place;
     void *handle = NULL;
     bool has_place;
     int result;
@@ -245,9 +264,12 @@ static int load_locked(enum cubby_tool tool, const struct toolchain_memory *memo
         toolchain_free(toolchain);
         return 0;
     }
-    if (slot->toolchain)
+    if (slot->toolchain) {
         log_line(CUBBY_LOG_WARN, "%s changed while this program ran: now %s", toolchain_label(tool),
                  toolchain->path);
+        if (memory && has_place) /* what was remembered is wrong, also if nothing replaces it */
+            memory->forget(memory->context, &place.key);
+    }
     slot->toolchain = toolchain;
     if (memory && has_place)
         toolchain_memo_store(memory, &place, toolchain);
@@ -257,7 +279,7 @@ static int load_locked(enum cubby_tool tool, const struct toolchain_memory *memo
 int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
                    const struct toolchain **ret_toolchain, struct cubby_error *error) {
     struct slot *slot = &state.slots[tool];
-    struct cubby_key place;
+    struct toolchain_place place;
     int result = 0;
 
     lock_state();
@@ -270,7 +292,7 @@ int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
         result = load_locked(tool, memory, error);
     if (result == 0)
         *ret_toolchain = slot->toolchain;
-    else if (tool == CUBBY_TOOL_DRIVER)
+    else if (tool == CUBBY_TOOL_DRIVER && result != CUBBY_ERR_NO_MEMORY)
         slot->absent = true;
     pthread_mutex_unlock(&state.lock);
     return result;
@@ -332,15 +354,12 @@ static bool same_file(const char *left, const char *right) {
 }
 
 bool toolchain_was_used(const struct toolchain *toolchain) {
-    char *loaded;
-    bool same;
+    char loaded[PATH_MAX];
 
-    if (toolchain->tool != CUBBY_TOOL_NVRTC)
-        return true; /* the others load nothing later */
-    loaded = dl_loaded_path("libnvrtc-builtins.so");
-    same = !loaded || (toolchain->companion_path && same_file(loaded, toolchain->companion_path));
-    free(loaded);
-    return same;
+    /* The others load nothing later. */
+    if (toolchain->tool != CUBBY_TOOL_NVRTC || !dl_loaded_path("libnvrtc-builtins.so", loaded))
+        return true;
+    return toolchain->companion_path && same_file(loaded, toolchain->companion_path);
 }
 
 /* ---- Public ------------------------------------------------------------------- */

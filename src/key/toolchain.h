@@ -18,6 +18,7 @@
 struct toolchain_memory {
     int (*load)(void *context, const struct cubby_key *key, struct cubby_object **ret_object);
     void (*store)(void *context, const struct cubby_key *key, const void *data, size_t size);
+    void (*forget)(void *context, const struct cubby_key *key);
     void *context;
 };
 
@@ -40,8 +41,9 @@ const char *toolchain_label(enum cubby_tool tool);
 
 /*
  * Finds a tool. memory may be NULL.
- * Returns 0 and a borrowed toolchain, or NO_TOOLCHAIN (NO_DRIVER for the driver) with the places it
- * looked at.
+ * Returns 0 and a borrowed toolchain, NO_TOOLCHAIN (NO_DRIVER for the driver) with the places it
+ * looked at, or NO_MEMORY: where memory is short, no other tool takes the place of the one that
+ * could not be looked for.
  */
 int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
                    const struct toolchain **ret_toolchain, struct cubby_error *error);
@@ -55,7 +57,8 @@ const struct toolchain *toolchain_failed(enum cubby_tool tool, const struct cubb
 
 /*
  * Loads the tool itself, if it is not loaded yet, and makes the toolchain fit what was really
- * loaded: it differs from what toolchain_find() said only when files were replaced meanwhile.
+ * loaded: it differs from what toolchain_find() said only when files were replaced meanwhile. What
+ * was remembered is then forgotten.
  * Returns 0 with the dlopen handle and the toolchain, both borrowed, or as toolchain_find().
  */
 int toolchain_load(enum cubby_tool tool, const struct toolchain_memory *memory, void **ret_handle,

@@ -32,38 +32,43 @@ static void add_linker_cache(struct digest *digest) {
     digest_field(digest, TAG_LINKER_CACHE, &status.st_size, sizeof(status.st_size));
 }
 
-bool toolchain_memo_place(enum cubby_tool tool, struct cubby_key *ret_place) {
+bool toolchain_memo_place(enum cubby_tool tool, struct toolchain_place *ret_place) {
     static const char *const VARIABLES[] = {"LD_LIBRARY_PATH", "VIRTUAL_ENV", "HOME"};
     const struct library *library = tool_get(tool)->library;
-    char *loaded = dl_loaded_path(library->prefix);
-    struct location location = {NULL};
+    struct location location;
     struct digest digest;
 
-    if (loaded) {
-        free(loaded);
+    if (dl_loaded_path(library->prefix, location.path) ||
+        locate_library(library, false, &location, NULL, NULL) != 0)
         return false;
-    }
-    if (locate_library(library, false, &location, NULL, NULL) != 0)
+    ret_place->path[0] = '\0';
+    if (*location.path && !realpath(location.path, ret_place->path))
         return false;
     digest_init(&digest, "cubby tools v2");
     digest_field(&digest, TAG_TOOL, library->prefix, strlen(library->prefix));
-    if (location.path)
-        digest_field(&digest, TAG_PATH, location.path, strlen(location.path));
+    if (*ret_place->path)
+        digest_field(&digest, TAG_PATH, ret_place->path, strlen(ret_place->path));
     add_linker_cache(&digest);
     for (size_t i = 0; i < sizeof(VARIABLES) / sizeof(*VARIABLES); i++) {
         const char *value = env_get(VARIABLES[i]);
 
         digest_field(&digest, TAG_VARIABLE, value, value ? strlen(value) : 0);
     }
-    digest_result(&digest, ret_place);
-    free(location.path);
+    digest_result(&digest, &ret_place->key);
     return true;
 }
 
-static char *copy_string(const json_t *object, const char *name) {
+/* True if the tool is the file that the place names, where it names one. */
+static bool belongs(const struct toolchain *toolchain, const struct toolchain_place *place) {
+    return !*place->path || strcmp(toolchain->path, place->path) == 0;
+}
+
+/* Copies a text of the memo where it has that one. False where memory is short. */
+static bool copy_string(const json_t *object, const char *name, const char **ret_copy) {
     const char *text = json_string_value(json_object_get(object, name));
 
-    return text ? strdup(text) : NULL;
+    *ret_copy = text ? strdup(text) : NULL;
+    return !text || *ret_copy;
 }
 
 /*
@@ -72,22 +77,20 @@ static char *copy_string(const json_t *object, const char *name) {
  */
 static bool companion_unchanged(const json_t *memo, const struct toolchain *toolchain) {
     const struct tool *tool = tool_get(toolchain->tool);
-    char *beside = NULL;
-    bool same;
+    char path[PATH_MAX];
+    bool beside = tool->companion_beside &&
+                  tool->companion_beside(toolchain->path, toolchain->major, toolchain->minor, path);
 
-    if (tool->companion_beside)
-        beside = tool->companion_beside(toolchain->path, toolchain->major, toolchain->minor);
-    if (toolchain->companion_path)
-        same = (!beside || strcmp(beside, toolchain->companion_path) == 0) &&
-               library_file_unchanged(json_object_get(memo, "companion"));
-    else
-        same = !beside && !tool->needs_companion;
-    free(beside);
-    return same;
+    if (!toolchain->companion_path)
+        return !beside && !tool->needs_companion;
+    return (!beside || strcmp(path, toolchain->companion_path) == 0) &&
+           library_file_unchanged(json_object_get(memo, "companion"));
 }
 
-static struct toolchain *toolchain_from_memo(enum cubby_tool tool, const json_t *memo) {
+static struct toolchain *toolchain_from_memo(enum cubby_tool tool, const json_t *memo,
+                                             const struct toolchain_place *place) {
     const json_t *library = json_object_get(memo, "library");
+    const json_t *companion = json_object_get(memo, "companion");
     struct toolchain *toolchain = calloc(1, sizeof(*toolchain));
 
     if (!toolchain)
@@ -95,12 +98,12 @@ static struct toolchain *toolchain_from_memo(enum cubby_tool tool, const json_t 
     toolchain->tool = tool;
     toolchain->major = (int)json_integer_value(json_object_get(memo, "major"));
     toolchain->minor = (int)json_integer_value(json_object_get(memo, "minor"));
-    toolchain->path = copy_string(library, "path");
-    toolchain->companion_path = copy_string(json_object_get(memo, "companion"), "path");
-    toolchain->include_dir = copy_string(memo, "include_dir");
-    toolchain->fingerprint = copy_string(memo, "fingerprint");
-    toolchain->libdevice = copy_string(memo, "libdevice");
-    if (toolchain->path && toolchain->fingerprint && library_file_unchanged(library) &&
+    if (copy_string(library, "path", &toolchain->path) &&
+        copy_string(companion, "path", &toolchain->companion_path) &&
+        copy_string(memo, "include_dir", &toolchain->include_dir) &&
+        copy_string(memo, "fingerprint", &toolchain->fingerprint) &&
+        copy_string(memo, "libdevice", &toolchain->libdevice) && toolchain->path &&
+        toolchain->fingerprint && belongs(toolchain, place) && library_file_unchanged(library) &&
         companion_unchanged(memo, toolchain))
         return toolchain;
     toolchain_free(toolchain);
@@ -108,27 +111,28 @@ static struct toolchain *toolchain_from_memo(enum cubby_tool tool, const json_t 
 }
 
 struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolchain_memory *memory,
-                                      const struct cubby_key *place) {
+                                      const struct toolchain_place *place) {
     struct toolchain *toolchain = NULL;
     struct cubby_object *object;
     json_t *memo;
 
-    if (memory->load(memory->context, place, &object) != 0)
+    if (memory->load(memory->context, &place->key, &object) != 0)
         return NULL;
     memo = json_loadb(cubby_object_data(object), cubby_object_size(object), 0, NULL);
     if (memo)
-        toolchain = toolchain_from_memo(tool, memo);
+        toolchain = toolchain_from_memo(tool, memo, place);
     json_decref(memo);
     cubby_object_unref(object);
     return toolchain;
 }
 
-void toolchain_memo_store(const struct toolchain_memory *memory, const struct cubby_key *place,
-                          const struct toolchain *toolchain) {
+void toolchain_memo_store(const struct toolchain_memory *memory,
+                          const struct toolchain_place *place, const struct toolchain *toolchain) {
     json_t *library, *companion, *memo;
     char *text = NULL;
 
-    if (!toolchain->companion_path && tool_get(toolchain->tool)->needs_companion)
+    if (!belongs(toolchain, place) ||
+        (!toolchain->companion_path && tool_get(toolchain->tool)->needs_companion))
         return;
     library = library_file_stamp(toolchain->path);
     companion =
@@ -140,7 +144,7 @@ void toolchain_memo_store(const struct toolchain_memory *memory, const struct cu
     if (memo)
         text = json_dumps(memo, JSON_COMPACT);
     if (text)
-        memory->store(memory->context, place, text, strlen(text));
+        memory->store(memory->context, &place->key, text, strlen(text));
     free(text);
     json_decref(memo);
 }

@@ -3,19 +3,28 @@
 #ifndef CUBBY_KEY_TOOLCHAIN_MEMO_H
 #define CUBBY_KEY_TOOLCHAIN_MEMO_H
 
+#include <limits.h>
+#include <stdbool.h>
+
 #include "key/toolchain.h"
 
-/*
- * The key under which a tool is remembered: a digest of all that decides which file would be
- * loaded. False where no memo may be used: the library is in the process already, or is missing.
- */
-bool toolchain_memo_place(enum cubby_tool tool, struct cubby_key *ret_place);
+/* Where a tool would be loaded from now. */
+struct toolchain_place {
+    struct cubby_key key; /* a digest of all that decides which file it is */
+    char path[PATH_MAX];  /* that file, resolved; "" where only the dynamic linker can tell */
+};
 
-/* The remembered tool, new; NULL where there is none or its files have changed. */
+/* Where a tool is remembered. False where no memo may be used: the library is in the process
+ * already, or is missing. */
+bool toolchain_memo_place(enum cubby_tool tool, struct toolchain_place *ret_place);
+
+/* The remembered tool, new; NULL where there is none, it is another file than the place's, or its
+ * files have changed. */
 struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolchain_memory *memory,
-                                      const struct cubby_key *place);
+                                      const struct toolchain_place *place);
 
-void toolchain_memo_store(const struct toolchain_memory *memory, const struct cubby_key *place,
-                          const struct toolchain *toolchain);
+/* Remembers a tool, unless it is another file than the place's, or a young one. */
+void toolchain_memo_store(const struct toolchain_memory *memory,
+                          const struct toolchain_place *place, const struct toolchain *toolchain);
 
 #endif

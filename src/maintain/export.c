@@ -94,11 +94,13 @@ static la_ssize_t write_block(struct archive *archive, void *context, const void
 
 static int fail(const struct writer *writer, struct cubby_error *error) {
     int errnum = writer->failed ? writer->failed : writer->lib->archive_errno(writer->archive);
+    const char *reason = writer->lib->archive_error_string(writer->archive);
 
     if (errnum > 0)
         return error_set_errno(error, errnum, "cannot write the archive");
-    return error_set(error, CUBBY_ERR_IO, "cannot write the archive: %s",
-                     writer->lib->archive_error_string(writer->archive));
+    if (!reason) /* not even that could be noted */
+        return error_no_memory(error);
+    return error_set(error, CUBBY_ERR_IO, "cannot write the archive: %s", reason);
 }
 
 static int open_writer(struct writer *writer, int fd, struct cubby_error *error) {

@@ -22,8 +22,9 @@ struct reader {
     char *block; /* what was read last */
     char *chunk; /* a part of a member */
     int fd;
-    int failed; /* errno of a read that failed */
-    bool ended; /* the bytes came to their end, not only the archive */
+    int failed;                   /* errno of a read that failed */
+    bool ended;                   /* the bytes came to their end, not only the archive */
+    struct archive_entry *header; /* of the member that is read */
 };
 
 struct import {
@@ -74,7 +75,9 @@ static int open_reader(struct reader *reader, int fd, struct cubby_error *error)
     reader->block = malloc(CHUNK);
     reader->chunk = malloc(CHUNK);
     reader->archive = reader->lib->archive_read_new();
-    if (!reader->archive || !reader->block || !reader->chunk)
+    reader->header =
+        reader->lib->archive_entry_new(); /* libarchive does not look whether it got its own */
+    if (!reader->archive || !reader->header || !reader->block || !reader->chunk)
         return error_no_memory(error);
     if (reader->lib->archive_read_support_format_tar(reader->archive) != ARCHIVE_OK ||
         reader->lib->archive_read_open(reader->archive, reader, NULL, read_block, NULL) !=
@@ -86,6 +89,8 @@ static int open_reader(struct reader *reader, int fd, struct cubby_error *error)
 static void close_reader(struct reader *reader) {
     if (reader->archive)
         reader->lib->archive_read_free(reader->archive);
+    if (reader->header)
+        reader->lib->archive_entry_free(reader->header);
     free(reader->block);
     free(reader->chunk);
 }
@@ -264,8 +269,8 @@ static int import_all(struct import *import, struct cubby_error *error) {
     int result = 0;
 
     while (result == 0) {
-        struct member member = {0};
-        int code = reader->lib->archive_read_next_header(reader->archive, &member.header);
+        struct member member = {.header = reader->header};
+        int code = reader->lib->archive_read_next_header2(reader->archive, reader->header);
 
         if (code == ARCHIVE_EOF && reader->ended)
             return error_set(error, CUBBY_ERR_CORRUPT,

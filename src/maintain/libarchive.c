@@ -4,7 +4,6 @@
 #include "util/error.h"
 
 #ifdef HAVE_LIBARCHIVE
-#include <dlfcn.h>
 #include <pthread.h>
 
 #include "os/dl.h"
@@ -13,6 +12,7 @@
 
 static struct libarchive library;
 static const char *missing = FILE_NAME;
+static bool short_of_memory;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void load(void) {
@@ -21,14 +21,18 @@ static void load(void) {
         LIBARCHIVE_FUNCTIONS(X)
 #undef X
             {NULL, NULL}};
-    void *handle = dlopen(FILE_NAME, RTLD_NOW | RTLD_LOCAL);
+    void *handle;
+    int result = dl_open(FILE_NAME, &handle);
 
-    if (handle && dl_resolve(handle, SYMBOLS, &missing))
+    short_of_memory = result == CUBBY_ERR_NO_MEMORY;
+    if (result == 0 && dl_resolve(handle, SYMBOLS, &missing))
         missing = NULL;
 }
 
 int libarchive_load(const struct libarchive **ret_library, struct cubby_error *error) {
     pthread_once(&once, load);
+    if (short_of_memory)
+        return error_no_memory(error);
     if (missing)
         return error_set(error, CUBBY_ERR_UNSUPPORTED,
                          "export and import need libarchive 3, and %s was not found: install it "

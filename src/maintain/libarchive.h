@@ -31,7 +31,7 @@ struct cubby_error;
     X(archive_read_data)                                                                           \
     X(archive_read_free)                                                                           \
     X(archive_read_new)                                                                            \
-    X(archive_read_next_header)                                                                    \
+    X(archive_read_next_header2)                                                                   \
     X(archive_read_open)                                                                           \
     X(archive_read_support_format_tar)                                                             \
     X(archive_set_error)                                                                           \

@@ -76,6 +76,10 @@ static int verify_entry(const struct cubby_entry_info *info, void *context) {
     cubby_object_unref(object);
     if (result == 0)
         return 0;
+    if (result == CUBBY_ERR_NO_MEMORY) { /* whether it is whole is not known */
+        cubby_error_clear(&problem);
+        return result;
+    }
     if (verification->repair && (result == CUBBY_ERR_CORRUPT || result == CUBBY_ERR_IO))
         repaired = remove_damaged(verification, info) == 0;
     result = note_problem(verification, info, &problem, repaired);
@@ -87,7 +91,7 @@ static int verify_entry(const struct cubby_entry_info *info, void *context) {
 static int conclude(struct verification *verification, int result, struct cubby_error *problem,
                     struct cubby_error *error) {
     if (result == CUBBY_ERR_NO_MEMORY)
-        error_move(error, problem);
+        error_no_memory(error);
     else if (result < 0 && problem->code == result)
         result = note_problem(verification, NULL, problem, false);
     cubby_error_clear(problem);
