@@ -247,9 +247,8 @@ def main():
     if not os.path.exists(INJECT):
         print("the injector was not built")
         sys.exit(77)
-    if os.environ.get("ASAN_OPTIONS") and subprocess.run(
-            ["grep", "-q", "__asan_init", CUBBY], check=False).returncode == 0:
-        print("a sanitizer has taken the place of what would be injected")
+    if subprocess.run(["grep", "-qE", "__asan_init|gcov", CUBBY], check=False).returncode == 0:
+        print("a sanitizer or a profiler is in the way, which cannot do without memory itself")
         sys.exit(77)
     root = tempfile.mkdtemp()
     tried, problems = 0, []

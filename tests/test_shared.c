@@ -61,7 +61,7 @@ static void expect_mode(const char *root, const char *name, unsigned mode) {
 }
 
 START_TEST(test_modes_whatever_the_umask) {
-    static const mode_t MASKS[] = {0, 022, 077, 0777};
+    static const mode_t MASKS[] = {0, 022, 077, 0177};
     char *root = shared_root(), name[FILE_PATH_SIZE], path[FILE_PATH_SIZE + 16];
     const struct cubby_counters counters = {.hits = 1};
     char hex[CUBBY_KEY_HEX_SIZE], lock_name[CUBBY_KEY_HEX_SIZE + 16];
