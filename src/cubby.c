@@ -219,9 +219,25 @@ static int make_object(const struct request *request, const struct compiled *com
     return result;
 }
 
+/* The compiler to be asked for its macros. */
+struct oracle {
+    void *tool;
+    const struct request *request;
+};
+
+static const char *predefined(const struct names *words, void *context) {
+    const struct oracle *oracle = context;
+
+    return nvrtc_predefined(oracle->tool, oracle->request->toolchain, oracle->request->program,
+                            &oracle->request->base, words);
+}
+
 /* Learns what the compile depended on, and with it the object's key. */
-static int learn_headers(struct request *request, const struct trace *trace, int64_t started_ns) {
-    struct harvest_trace said = {.headers = NAMES_INIT};
+static int learn_headers(struct request *request, void *tool, const struct trace *trace,
+                         int64_t started_ns) {
+    struct oracle oracle = {tool, request};
+    struct harvest_trace said = {
+        .headers = NAMES_INIT, .predefined = predefined, .context = &oracle};
     int result;
 
     said.is_there = trace_headers(trace, &said.headers, &said.is_whole);
@@ -255,7 +271,7 @@ static int run_compiler(struct request *request, void *tool, struct compiled *co
     request->outcome->compile_ns = monotonic_ns() - start;
     if (result == 0 && alone && trace.option)
         nvrtc_trace(tool, request->toolchain, request->program, &request->base, trace.option);
-    if (result == 0 && learns && learn_headers(request, &trace, started_ns) < 0)
+    if (result == 0 && learns && learn_headers(request, tool, &trace, started_ns) < 0)
         result = error_no_memory(request->error);
     trace_close(&trace);
     return result;

@@ -1,6 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A program over CUB, with hundreds of headers: hit; and an edit six headers deep is noticed.
+# A program over CUB, with hundreds of headers: hit; and an edit six headers deep is noticed. With what
+# the compiler tells of its headers, and then without.
+#
+# CUBBY_NVRTC names the compiler, and CUBBY_TEST_INCLUDE (folders with ":" between them, CUB's first)
+# the headers that go with it, where they are not in the toolkit of the compiler.
 set -eu
 
 cubby=$(cd "${top_builddir:-.}" && pwd)/cubby
@@ -10,8 +14,10 @@ cd "$work"
 
 "$cubby" --cache memory doctor >found || { echo "no NVRTC on this machine"; exit 77; }
 include=$(sed -n 's/^ *headers *//p' found)
-[ -d "$include/cccl/cub" ] || { echo "the toolkit has no CUB in $include"; exit 77; }
-cp -r "$include/cccl" cccl
+folders=${CUBBY_TEST_INCLUDE:-$include/cccl}
+[ -d "${folders%%:*}/cub" ] || { echo "no CUB in ${folders%%:*}"; exit 77; }
+cp -rL "${folders%%:*}" cccl
+more=$(echo "$folders" | tr ':' '\n' | sed '1d; s/^/-I /' | tr '\n' ' ')
 # Older than the two seconds within which a file's stamps are not trusted.
 find cccl -type f -exec touch -d '1 hour ago' {} +
 cat >sum.cu <<'END'
@@ -25,11 +31,17 @@ extern "C" __global__ void block_sum(const int *in, int *out) {
 }
 END
 
+# run ARGUMENT...: the command, with a place for NVRTC's trace or without.
+run() {
+    # shellcheck disable=SC2086 # a list of options
+    TMPDIR=$place "$cubby" "$@" --arch sm_90 -std=c++17 -I front -I cccl $more sum.cu
+}
+
 # compile WANTED: the outcome, and the same bytes as without a cache.
 compile() {
-    "$cubby" --json --cache file:store compile --arch sm_90 -std=c++17 -I front -I cccl -o kept sum.cu >out
+    run --json --cache file:store compile -o kept >out
     grep -q "\"outcome\":\"$1\"" out || { echo "expected $1:"; cat out; exit 1; }
-    "$cubby" -q --cache memory compile --no-cache --arch sm_90 -std=c++17 -I front -I cccl -o fresh sum.cu
+    run -q --cache memory compile --no-cache -o fresh
     cmp kept fresh
 }
 
@@ -54,20 +66,29 @@ print(level[0])
 END
 }
 
-compile compiled
-compile hit
-header=$(deep 5)
-echo "six headers deep: $header"
-chmod u+w "$header"
-printf '\n// edited\n' >>"$header"
-compile compiled
-compile hit
-touch "$header" # another stamp, the same text
-compile hit
-# Another header of that name, earlier in the search order, where until now there is not even a folder.
-shadow=front/${header#cccl/}
-mkdir -p "$(dirname "$shadow")"
-cp "$header" "$shadow"
-compile compiled
-rm -r front
-compile hit
+try_all() {
+    compile compiled
+    compile hit
+    header=$(deep 5)
+    echo "six headers deep: $header"
+    chmod u+w "$header"
+    printf '\n// edited\n' >>"$header"
+    compile compiled
+    compile hit
+    touch "$header" # another stamp, the same text
+    compile hit
+    # Another header of that name, earlier in the search order, where until now there is not even a folder.
+    shadow=front/${header#cccl/}
+    mkdir -p "$(dirname "$shadow")"
+    cp "$header" "$shadow"
+    compile compiled
+    rm -r front
+    compile hit
+    echo "$(run --cache file:store key --explain | grep -c '^header file') header files are covered"
+}
+
+place=$work
+try_all
+place=/dev/null
+rm -rf store front
+try_all

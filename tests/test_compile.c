@@ -87,7 +87,8 @@ START_TEST(test_uncacheable) {
     struct cubby_cache *cache = open_cache();
 
     for (unsigned i = 1; i <= 2; i++) {
-        struct cubby_outcome outcome = compile(cache, "#include HEADER\n", 0);
+        struct cubby_outcome outcome =
+            compile(cache, "#define HEADER <a.h> b\n#include HEADER\n", 0);
 
         ck_assert_int_eq(outcome.kind, CUBBY_OUTCOME_UNCACHEABLE);
         ck_assert_ptr_nonnull(strstr(outcome.reason, "include HEADER"));

@@ -24,6 +24,8 @@ static struct {
     const char *options[8];
     struct cubby_header headers[4];
     int64_t started_ns; /* 0: after all that was written */
+    bool is_mute;       /* the compiler cannot be asked for its macros */
+    const char *macro;  /* that the compiler defines by itself */
     int code;
     char reason[HARVEST_REASON_SIZE];
     char text[4096]; /* "KIND PATH" each, sorted by path, with "; " between them */
@@ -57,9 +59,16 @@ static struct cubby_program *make_program(const char *source) {
     return program;
 }
 
+static const char *predefined(const struct names *words, void *context) {
+    (void)context;
+    return run.macro && names_has(words, run.macro) ? run.macro : NULL;
+}
+
 /* traced: paths with a blank between them. */
 static void reap(const char *source, enum trace_kind kind, const char *traced) {
-    struct harvest_trace trace = {.is_there = kind != NO_TRACE, .is_whole = kind == WHOLE};
+    struct harvest_trace trace = {.is_there = kind != NO_TRACE,
+                                  .is_whole = kind == WHOLE,
+                                  .predefined = run.is_mute ? NULL : predefined};
     struct cubby_program *program = make_program(source);
     struct deps deps;
 
@@ -205,10 +214,91 @@ START_TEST(test_macro_include) {
     reap("#include HEADER\n", WHOLE, "two/a.h");
     /* It may have said "a.h", <a.h> or "two/a.h". */
     expect("missing a.h; missing one/a.h; missing one/two; file two/a.h; missing two/two");
-    reap("#include HEADER\n", PARTIAL, "");
-    expect_refusal("\"include HEADER\"", "write its name");
-    reap("#include HEADER\n", NO_TRACE, "");
-    expect_refusal("default_program", "write its name");
+    /* Else the definitions tell. */
+    reap("#define HEADER <a.h>\n#include HEADER\n", PARTIAL, "");
+    expect("missing one/a.h; file two/a.h");
+    reap("#define HEADER <a.h>\n#include HEADER\n", NO_TRACE, "");
+    expect("missing one/a.h; file two/a.h");
+}
+END_TEST
+
+static void make_macro_tree(void) {
+    ck_assert_int_eq(mkdir("two/lib", 0700), 0);
+    write_text("one/root.h", "#ifndef ROOT\n#define ROOT lib\n#endif\n");
+    write_text("two/lib/a.h", "#include <new.h>\n#define NEXT \"b.h\"\n");
+    write_text("two/lib/b.h", "int b;\n");
+    write_text("one/new.h", "#define ROOT other\n#include NEXT\n");
+}
+
+/* Headers that are found define macros that lead to others, and change what was found before. */
+START_TEST(test_macros_of_headers) {
+    make_macro_tree();
+    reap("#include <root.h>\n#define H <ROOT/a.h>\n#include H\n", NO_TRACE, "");
+    expect("missing one/ROOT; missing one/b.h; missing one/lib; file one/new.h; missing one/other; "
+           "file one/root.h; missing two/ROOT; missing two/b.h; file two/lib/a.h; "
+           "missing two/other");
+    write_text("one/b.h", "");
+    reap("#include <root.h>\n#define H <ROOT/a.h>\n#include H\n", NO_TRACE, "");
+    expect("missing one/ROOT; file one/b.h; missing one/lib; file one/new.h; missing one/other; "
+           "file one/root.h; missing two/ROOT; file two/lib/a.h; missing two/other");
+}
+END_TEST
+
+START_TEST(test_macros_of_options) {
+    write_text("two/a.h", "");
+    run.options[2] = "-DH=<a.h>";
+    reap("#include H\n", NO_TRACE, "");
+    expect("missing one/a.h; file two/a.h");
+    run.options[2] = "-DIN(x)=<x.h>";
+    reap("#include IN(a)\n", NO_TRACE, "");
+    expect("missing one/a.h; file two/a.h");
+    write_text("p.h", "#define H <a.h>\n");
+    run.options[2] = "-include=p.h";
+    reap("#include H\n", NO_TRACE, "");
+    expect("missing one/a.h; file p.h; file two/a.h");
+    run.options[2] = NULL;
+    run.headers[0] = (struct cubby_header){"m.h", "#define H <a.h>\n", 16};
+    reap("#include \"m.h\"\n#include H\n", NO_TRACE, "");
+    expect("missing one/a.h; file two/a.h");
+    run.headers[1] = (struct cubby_header){"a.h", "", 0};
+    reap("#include \"m.h\"\n#include H\n", NO_TRACE, "");
+    expect("");
+}
+END_TEST
+
+/* What no text defines is no header, unless the compiler itself defines it. */
+START_TEST(test_macros_of_the_compiler) {
+    static const char SOURCE[] = "// \\\n\n#ifdef CONFIG\n#include CONFIG\n#endif\n"
+                                 "#define H <lib/a.h>\n  #\\\n  include H\n";
+
+    reap(SOURCE, NO_TRACE, "");
+    expect("missing one/lib; missing two/lib");
+    run.macro = "CONFIG";
+    reap(SOURCE, NO_TRACE, "");
+    expect_refusal("default_program:4, \"include CONFIG\"", "may define \"CONFIG\" by itself");
+    run.macro = "lib";
+    reap(SOURCE, NO_TRACE, "");
+    expect_refusal("default_program:8, \"include H\"", "may define \"lib\" by itself");
+    run.macro = "elsewhere";
+    reap(SOURCE, NO_TRACE, "");
+    expect("missing one/lib; missing two/lib");
+    run.is_mute = true;
+    reap(SOURCE, NO_TRACE, "");
+    expect_refusal("default_program:4", "cannot be asked for its macros: write its name");
+}
+END_TEST
+
+START_TEST(test_opaque_macro_includes) {
+    write_text("one/a.h", "#define H <a.h> <b.h>\n\n#include H\n");
+    reap("#include <a.h>\n", NO_TRACE, "");
+    expect_refusal("one/a.h:3, \"include H\"", "\"<\" follows the name: write its name");
+    /* Not every compiler joins such lines. */
+    write_text("one/a.h", "#define H <a.h>\n#include H\n");
+    write_text("one/b.h", "#define HE\\ \nAD <b.h>\n");
+    reap("#include <a.h>\n#include <b.h>\n", NO_TRACE, "");
+    expect_refusal("one/a.h:2", "what one/b.h defines cannot be told");
+    reap("#include <b.h>\n", NO_TRACE, "");
+    expect("file one/b.h");
 }
 END_TEST
 
@@ -218,8 +308,8 @@ START_TEST(test_macro_include_in_a_header) {
     write_text("two/b.h", "");
     reap("#include <a.h>\n", PARTIAL, "two/b.h");
     expect("file one/a.h; missing one/b.h; file two/b.h");
-    reap("#include <a.h>\n", NO_TRACE, "");
-    expect_refusal("one/a.h", "write its name");
+    reap("#define HEADER <b.h>\n#include <a.h>\n", NO_TRACE, "");
+    expect("file one/a.h; missing one/b.h; file two/b.h");
 }
 END_TEST
 
@@ -457,6 +547,10 @@ int main(void) {
     tcase_add_test(tcase, test_header_vanished);
     tcase_add_test(tcase, test_macro_include);
     tcase_add_test(tcase, test_macro_include_in_a_header);
+    tcase_add_test(tcase, test_macros_of_headers);
+    tcase_add_test(tcase, test_macros_of_options);
+    tcase_add_test(tcase, test_macros_of_the_compiler);
+    tcase_add_test(tcase, test_opaque_macro_includes);
     tcase_add_test(tcase, test_include_next);
     tcase_add_test(tcase, test_probes);
     tcase_add_test(tcase, test_probes_through_macros);

@@ -140,6 +140,53 @@ START_TEST(test_references) {
 }
 END_TEST
 
+static void list_definition(const char *name, size_t length, void *context) {
+    char *list = context;
+
+    snprintf(list + strlen(list), 100, "%.*s ", (int)length, name);
+}
+
+START_TEST(test_definitions) {
+    static const char TEXT[] =
+        "#define A 1\n  # define B(x) x\n%:define C\n/* #define D */\n"
+        "# /* over\nlines */ define E\n#def\\\nine F\\\nG\n#undef H\ndefine I\n";
+    struct scan_text scan;
+    char list[800] = "";
+
+    ck_assert_int_eq(scan_open(TEXT, strlen(TEXT), &scan), 0);
+    scan_definitions(&scan, list_definition, list);
+    ck_assert_str_eq(list, "A B D E FG C ");
+    scan_close(&scan);
+}
+END_TEST
+
+/* Compilers are at odds about lines that end in a backslash and blanks. */
+START_TEST(test_joined_lines) {
+    static const struct {
+        const char *text;
+        bool guessed;
+        size_t line; /* of the x */
+    } CASES[] = {
+        {"\nx", false, 2},          {"a\\\nb\n\nx", false, 4}, {"a\\\r\nb\r\nx", false, 3},
+        {"a\\ \nb\nx", true, 3},    {"a\\\t\r\nx", true, 2},   {"a?\?/\nb\nx", true, 3},
+        {"a\\b?\?/c\nx", false, 2}, {"\\\n\\\n\nx", false, 4}, {"x\\\n", false, 1},
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(*CASES); i++) {
+        size_t size = strlen(CASES[i].text);
+        struct scan_text scan;
+        const char *at;
+
+        ck_assert_int_eq(scan_open(CASES[i].text, size, &scan), 0);
+        at = memchr(scan.start, 'x', (size_t)(scan.end - scan.start));
+        ck_assert_msg(scan.guessed == CASES[i].guessed, "%s", CASES[i].text);
+        ck_assert_msg(scan_line_number(&scan, CASES[i].text, size, at) == CASES[i].line, "%s",
+                      CASES[i].text);
+        scan_close(&scan);
+    }
+}
+END_TEST
+
 START_TEST(test_utf8_at_every_place) {
     for (size_t offset = 0; offset + 3 <= LENGTH; offset++) {
         char text[LENGTH];
@@ -161,6 +208,8 @@ int main(void) {
 
     tcase_add_test(tcase, test_words_at_every_place);
     tcase_add_test(tcase, test_references);
+    tcase_add_test(tcase, test_definitions);
+    tcase_add_test(tcase, test_joined_lines);
     tcase_add_test(tcase, test_utf8_at_every_place);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);

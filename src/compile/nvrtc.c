@@ -8,6 +8,7 @@
 #include "compile/nvrtc_api.h"
 #include "key/program.h"
 #include "os/dl.h"
+#include "util/buffer.h"
 #include "util/error.h"
 
 #define EXTRA_OPTIONS 8
@@ -66,12 +67,12 @@ struct option_list {
     char seed[96];
 };
 
-static int list_options(const struct job *job, const struct cubby_key *key, const char *trace,
-                        struct option_list *list) {
+static int list_own_options(const struct job *job, const struct cubby_key *key, const char *trace,
+                            size_t room, struct option_list *list) {
     const struct cubby_program *program = job->program;
 
     memset(list, 0, sizeof(*list));
-    list->items = calloc(program->string_count + EXTRA_OPTIONS, sizeof(*list->items));
+    list->items = calloc(room + EXTRA_OPTIONS, sizeof(*list->items));
     if (!list->items)
         return CUBBY_ERR_NO_MEMORY;
     /* Else NVRTC changes RLIMIT_STACK for the whole process while it compiles. */
@@ -94,9 +95,17 @@ static int list_options(const struct job *job, const struct cubby_key *key, cons
         snprintf(list->arch, sizeof(list->arch), "--gpu-architecture=%s", program->arch);
         list->items[list->count++] = list->arch;
     }
-    for (size_t i = 0; i < program->string_count; i++)
-        list->items[list->count++] = program->strings[i];
     return 0;
+}
+
+static int list_options(const struct job *job, const struct cubby_key *key, const char *trace,
+                        struct option_list *list) {
+    const struct cubby_program *program = job->program;
+    int result = list_own_options(job, key, trace, program->string_count, list);
+
+    for (size_t i = 0; i < program->string_count && result == 0; i++)
+        list->items[list->count++] = program->strings[i];
+    return result;
 }
 
 /* The front end alone. Behind the user's options here: it matters to nobody what they then say. */
@@ -305,4 +314,106 @@ int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
     else
         compiled_clear(&compiled);
     return result;
+}
+
+/* ---- Macros of the compiler's own ------------------------------------------------------ */
+
+/* True if some -D defines a word. */
+static bool is_given(const struct cubby_program *program, const char *word) {
+    size_t length = strlen(word);
+
+    for (size_t i = 0; i < program->options.count; i++) {
+        const char *text = program->options.items[i].text;
+
+        if (strncmp(text, "-D=", 3) == 0 && strncmp(text + 3, word, length) == 0 &&
+            (text[3 + length] == '\0' || strchr("=(", text[3 + length])))
+            return true;
+    }
+    return false;
+}
+
+/* The options that matter to macros; without any -D where given words are asked for. */
+static int list_macro_options(const struct job *job, const struct cubby_key *key, bool given,
+                              struct option_list *list) {
+    const struct options *options = &job->program->options;
+    int result = list_own_options(job, key, NULL, options->count, list);
+
+    for (size_t i = 0; i < options->count && result == 0; i++) {
+        const struct option *option = &options->items[i];
+
+        if (option->effect == OPTION_PRE_INCLUDE || option->effect == OPTION_INCLUDE_DIR ||
+            option->effect == OPTION_NEUTRAL || (given && strncmp(option->text, "-D=", 3) == 0))
+            continue;
+        list->items[list->count++] = option->text;
+    }
+    return result;
+}
+
+/* Compiles a text that is refused where one of the words is defined. */
+static int compile_question(struct job *job, const char *text, const struct cubby_key *key,
+                            bool given) {
+    struct option_list options = {0};
+    int code = job->api.nvrtcCreateProgram(&job->handle, text, "macros", 0, NULL, NULL);
+
+    if (code == NVRTC_OK && list_macro_options(job, key, given, &options) < 0)
+        code = NVRTC_OUT_OF_MEMORY;
+    if (code == NVRTC_OK)
+        code = job->api.nvrtcCompileProgram(job->handle, options.count, options.items);
+    free(options.items);
+    return code;
+}
+
+/* The word that the compiler complained about; where that cannot be told, any. */
+static const char *find_complaint(const struct job *job, const struct names *words) {
+    char *log = take_log(job);
+    const char *found = NULL;
+
+    for (size_t i = 0; log && i < words->count && !found; i++) {
+        char *line;
+
+        if (asprintf(&line, "#error directive: %s\n", words->items[i]) < 0)
+            break;
+        if (strstr(log, line))
+            found = words->items[i];
+        free(line);
+    }
+    free(log);
+    return found ? found : words->items[0];
+}
+
+/* Asks for those of the words that some -D defines, or for the others. */
+static const char *ask(struct job *job, const struct cubby_key *key, const struct names *words,
+                       bool given) {
+    struct buffer buffer = BUFFER_INIT;
+    const char *found = NULL;
+    char *text;
+
+    for (size_t i = 0; i < words->count; i++) {
+        if (is_given(job->program, words->items[i]) == given)
+            buffer_format(&buffer, "#ifdef %s\n#error %s\n#endif\n", words->items[i],
+                          words->items[i]);
+    }
+    if (buffer.size == 0 && !buffer.failed)
+        return NULL;
+    text = buffer_steal_text(&buffer);
+    if (!text || compile_question(job, text, key, given) != NVRTC_OK)
+        found = job->handle ? find_complaint(job, words) : words->items[0];
+    if (job->handle)
+        job->api.nvrtcDestroyProgram(&job->handle);
+    free(text);
+    return found;
+}
+
+const char *nvrtc_predefined(void *nvrtc, const struct toolchain *toolchain,
+                             const struct cubby_program *program, const struct cubby_key *key,
+                             const struct names *words) {
+    struct job job = {.toolchain = toolchain, .program = program};
+    const char *found = NULL;
+
+    if (words->count == 0)
+        return NULL;
+    if (bind_api(nvrtc, toolchain, &job.api, NULL) < 0)
+        return words->items[0];
+    found = ask(&job, key, words, false);
+    return found ? found : ask(&job, key, words, true);
 }

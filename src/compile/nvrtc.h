@@ -7,6 +7,7 @@
 
 #include "compile/compiled.h"
 #include "key/toolchain.h"
+#include "util/names.h"
 
 /*
  * Compiles a program. nvrtc is the library's handle, from toolchain_load(). The key seeds names
@@ -26,5 +27,14 @@ int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
  */
 int nvrtc_trace(void *nvrtc, const struct toolchain *toolchain, const struct cubby_program *program,
                 const struct cubby_key *key, const char *trace);
+
+/*
+ * Asks the compiler, told what the program's options say, which of these words it defines as a
+ * macro by itself; what -D defines does not count. Returns one of them, borrowed, also where it
+ * cannot be told; NULL where it defines none.
+ */
+const char *nvrtc_predefined(void *nvrtc, const struct toolchain *toolchain,
+                             const struct cubby_program *program, const struct cubby_key *key,
+                             const struct names *words);
 
 #endif

@@ -13,7 +13,8 @@
 struct harvest {
     const struct cubby_program *program;
     const struct harvest_trace *trace;
-    bool in_source; /* it is the program's own source that is looked through */
+    size_t looked; /* how many texts were looked through for includes, this one not counted */
+    struct macro_includes macro_includes; /* of which the trace does not tell */
     struct search search;
     struct header_texts texts;
     struct names macros;
@@ -174,8 +175,9 @@ static bool is_empty(const struct scan_reference *reference) {
     return reference->spelling && reference->length == 0;
 }
 
-static bool can_tell_macro_include(const struct harvest *harvest) {
-    return harvest->trace->is_whole || (harvest->trace->is_there && !harvest->in_source);
+/* A trace that is not whole lacks the headers that the source itself includes, the first text. */
+static bool trace_tells(const struct harvest *harvest) {
+    return harvest->trace->is_whole || (harvest->trace->is_there && harvest->looked > 0);
 }
 
 static void on_include(const struct scan_reference *reference, void *context) {
@@ -189,9 +191,8 @@ static void on_include(const struct scan_reference *reference, void *context) {
     }
     if (!reference->spelling) {
         harvest->has_macro_include = true;
-        if (!can_tell_macro_include(harvest))
-            give_up_at(harvest, reference,
-                       "the compiler does not say which file that is; write its name");
+        if (!trace_tells(harvest))
+            macro_includes_add(&harvest->macro_includes, harvest->looked, reference);
         return;
     }
     if (is_empty(reference) || (!all && is_in_memory(harvest, reference)))
@@ -236,14 +237,13 @@ static void on_probe(const struct scan_reference *reference, void *context) {
 
 /* Without a whole trace the list of texts grows while this runs. */
 static void look_for_includes(struct harvest *harvest) {
-    for (size_t i = 0; i < harvest->texts.count && harvest->result == 0; i++) {
-        struct scan_text scan = harvest->texts.items[i].scan;
+    for (; harvest->looked < harvest->texts.count && harvest->result == 0; harvest->looked++) {
+        struct scan_text scan = harvest->texts.items[harvest->looked].scan;
 
-        harvest->from = harvest->texts.items[i].path;
-        harvest->in_source = i == 0;
+        harvest->from = harvest->texts.items[harvest->looked].path;
         harvest->has_macro_include = false;
         scan_includes(&scan, on_include, harvest);
-        harvest->texts.items[i].has_macro_include = harvest->has_macro_include;
+        harvest->texts.items[harvest->looked].has_macro_include = harvest->has_macro_include;
     }
 }
 
@@ -291,6 +291,36 @@ static void check_definitions(struct harvest *harvest) {
                           (size_t)(scan_word_end(text + 3, text + strlen(text)) - text - 3),
                           harvest);
     }
+}
+
+/* ---- Includes through macros, where the compiler does not tell --------------------------------
+ */
+
+static void on_macro_include(size_t text, const struct scan_reference *reference, void *context) {
+    struct harvest *harvest = context;
+
+    harvest->from = harvest->texts.items[text].path;
+    if (harvest->result == 0)
+        on_include(reference, harvest);
+}
+
+static void look_for_macro_includes(struct harvest *harvest) {
+    const struct harvest_trace *trace = harvest->trace;
+    struct macro_includes *includes = &harvest->macro_includes;
+    char *reason;
+
+    while (harvest->result == 0 &&
+           macro_includes_read(includes, &harvest->texts, &harvest->program->options,
+                               on_macro_include, harvest))
+        look_for_includes(harvest);
+    if (harvest->result == 0 && !harvest->reason[0]) {
+        reason = macro_includes_check(includes, &harvest->texts, trace->predefined, trace->context);
+        if (reason)
+            give_up(harvest, "%s", reason);
+        free(reason);
+    }
+    if (includes->failed)
+        harvest->result = CUBBY_ERR_NO_MEMORY;
 }
 
 /* ---- What options read ------------------------------------------------------------------ */
@@ -502,6 +532,7 @@ int harvest(const struct cubby_program *program, const struct harvest_trace *tra
         check_defines(&harvest);
         look_for_pre_includes(&harvest);
         look_for_includes(&harvest);
+        look_for_macro_includes(&harvest);
         look_for_probes(&harvest);
         check_definitions(&harvest);
         if (trace->is_there)
@@ -515,6 +546,7 @@ int harvest(const struct cubby_program *program, const struct harvest_trace *tra
         harvest.result = CUBBY_ERR_NO_MEMORY;
     names_free(&harvest.macros);
     names_free(&harvest.argument_words);
+    macro_includes_free(&harvest.macro_includes);
     header_texts_free(&harvest.texts);
     search_close(&harvest.search);
     if (harvest.result == 0 && ret_reason[0])

@@ -5,12 +5,13 @@
  * NVRTC 13.0 and later can say which headers they processed (the time trace); what lies in front of
  * each in the search order, and what __has_include asked for, follows from the texts of those
  * headers. Where there is no trace, every header that any branch of the texts could include counts
- * as read.
+ * as read, also through macros, whatever definition of them holds.
  */
 #ifndef CUBBY_DEPS_HARVEST_H
 #define CUBBY_DEPS_HARVEST_H
 
 #include "deps/deps.h"
+#include "deps/macro_include.h"
 #include "key/program.h"
 #include "util/names.h"
 
@@ -21,6 +22,8 @@ struct harvest_trace {
     struct names headers; /* paths as the compiler named them */
     bool is_there;        /* it says something at all */
     bool is_whole;        /* it names all of them, not only those that other headers include */
+    macro_predefined predefined; /* NULL where the compiler cannot be asked */
+    void *context;               /* for it */
 };
 
 /*

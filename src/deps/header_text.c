@@ -31,6 +31,8 @@ static struct header_text *next_slot(struct header_texts *texts) {
 static int finish(struct header_texts *texts, struct header_text *slot, const char *path,
                   const char *data, size_t size) {
     slot->path = strdup(path);
+    slot->text = data;
+    slot->text_size = size;
     if (!slot->path || scan_open(data, size, &slot->scan) < 0) {
         free(slot->path);
         free(slot->data);

@@ -15,6 +15,8 @@ struct header_text {
     size_t size;             /* of a file */
     struct file_stamp stamp; /* of a file, before it was read */
     struct cubby_key digest; /* of a file's content */
+    const char *text;        /* borrowed: as it was before its lines were joined */
+    size_t text_size;
     struct scan_text scan;
     bool has_macro_include; /* it includes what only the preprocessor can name */
     bool explained;         /* some text includes it by name */

@@ -182,7 +182,7 @@ static void weigh_text(struct cubby_program *program, const struct source *sourc
 
 /* An option's value or a name expression: it becomes part of what is compiled. */
 static void weigh_string(struct cubby_program *program, const char *text, bool *pastes) {
-    struct scan_text scan = {text, text + strlen(text), NULL};
+    struct scan_text scan = {text, text + strlen(text), NULL, false};
     struct scan_words words;
 
     scan_words(&scan, &words);

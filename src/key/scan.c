@@ -44,44 +44,67 @@ static bool has_splice(const char *start, const char *end) {
     return false;
 }
 
+/* Where the line goes on that is spliced at this place; the place itself where none is. */
+static const char *splice_end(const char *at, const char *end) {
+    const char *after = at;
+
+    if (*at == '\\')
+        after = at + 1;
+    else if (end - at >= 3 && memcmp(at, "?\?/", 3) == 0)
+        after = at + 3;
+    if (after == at || !is_splice(after, end))
+        return at;
+    return (const char *)memchr(after, '\n', (size_t)(end - after)) + 1;
+}
+
 /* The text with its spliced lines joined, as a compiler reads it: new bytes, or NULL. */
-static char *join_lines(const char *start, const char *end, size_t *ret_size) {
+static char *join_lines(const char *start, const char *end, size_t *ret_size, bool *ret_guessed) {
     char *joined = malloc((size_t)(end - start) + 1);
     size_t size = 0;
 
     if (!joined)
         return NULL;
-    for (const char *at = start; at < end; at++) {
-        const char *after = at;
+    for (const char *at = start; at < end;) {
+        const char *after = splice_end(at, end);
 
-        if (*at == '\\')
-            after = at + 1;
-        else if (end - at >= 3 && memcmp(at, "?\?/", 3) == 0)
-            after = at + 3;
-        if (after != at) {
-            while (after < end && *after != '\n' && isspace((unsigned char)*after))
-                after++;
-            if (after < end && *after == '\n') {
-                at = after;
-                continue;
-            }
-        }
-        joined[size++] = *at;
+        if (after == at)
+            joined[size++] = *after++;
+        else if (after - at != 2 && !(after - at == 3 && at[1] == '\r'))
+            *ret_guessed = true;
+        at = after;
     }
     *ret_size = size;
     return joined;
 }
 
+size_t scan_line_number(const struct scan_text *text, const char *original, size_t size,
+                        const char *at) {
+    const char *end = original + size, *joined = text->start;
+    size_t number = 1;
+
+    while (original < end) {
+        const char *after = text->joined ? splice_end(original, end) : original;
+
+        if (after == original && joined == at)
+            break;
+        number += after != original || *original == '\n';
+        joined += after == original;
+        original = after == original ? original + 1 : after;
+    }
+    return number;
+}
+
 int scan_open(const char *text, size_t size, struct scan_text *ret_text) {
+    bool guessed = false;
     char *joined = NULL;
 
     if (has_splice(text, text + size)) {
-        joined = join_lines(text, text + size, &size);
+        joined = join_lines(text, text + size, &size, &guessed);
         if (!joined)
             return CUBBY_ERR_NO_MEMORY;
         text = joined;
     }
-    *ret_text = (struct scan_text){text, text + size, joined};
+    *ret_text = (struct scan_text){text, text + size, joined, guessed};
     return 0;
 }
 
@@ -166,7 +189,33 @@ static bool read_literal(const char *at, const char *end, struct scan_reference 
 
 /* ---- Directives --------------------------------------------------------------- */
 
-static void scan_directive(const char *at, const char *end, scan_visit visit, void *context) {
+/* Called with the place behind what begins a directive. */
+typedef void (*directive_visit)(const char *at, void *context);
+
+static void each_directive(const struct scan_text *text, directive_visit visit, void *context) {
+    static const char *const INTRODUCERS[] = {"#", "%:", "?\?="};
+
+    for (size_t i = 0; i < sizeof(INTRODUCERS) / sizeof(*INTRODUCERS); i++) {
+        const char *at = text->start;
+
+        while ((at = scan_find_rare(at, text->end, INTRODUCERS[i]))) {
+            at += strlen(INTRODUCERS[i]);
+            visit(at, context);
+        }
+    }
+}
+
+/* Who looks through a text for directives of some kind. */
+struct looker {
+    const struct scan_text *text;
+    scan_visit visit;
+    scan_definition define;
+    void *context;
+};
+
+static void look_at_include(const char *at, void *context) {
+    const struct looker *looker = context;
+    const char *end = looker->text->end;
     const char *start = skip_blanks(at, end);
     const char *after = scan_word_end(start, end);
     struct scan_reference reference = {.what = start,
@@ -180,21 +229,33 @@ static void scan_directive(const char *at, const char *end, scan_visit visit, vo
         reference.kind = SCAN_OTHER;
     else
         return;
-    read_literal(skip_blanks(after, end), end, &reference);
-    visit(&reference, context);
+    reference.operand = skip_blanks(after, end);
+    reference.operand_length = (size_t)(line_end(reference.operand, end) - reference.operand);
+    read_literal(reference.operand, end, &reference);
+    looker->visit(&reference, looker->context);
 }
 
 void scan_includes(const struct scan_text *text, scan_visit visit, void *context) {
-    static const char *const INTRODUCERS[] = {"#", "%:", "?\?="};
+    struct looker looker = {.text = text, .visit = visit, .context = context};
 
-    for (size_t i = 0; i < sizeof(INTRODUCERS) / sizeof(*INTRODUCERS); i++) {
-        const char *at = text->start;
+    each_directive(text, look_at_include, &looker);
+}
 
-        while ((at = scan_find_rare(at, text->end, INTRODUCERS[i]))) {
-            at += strlen(INTRODUCERS[i]);
-            scan_directive(at, text->end, visit, context);
-        }
-    }
+static void look_at_definition(const char *at, void *context) {
+    const struct looker *looker = context;
+    const char *end = looker->text->end;
+    const char *start = skip_blanks(at, end);
+    const char *after = scan_word_end(start, end);
+    const char *name = skip_blanks(after, end);
+
+    if (word_is(start, after, "define") && scan_word_end(name, end) > name)
+        looker->define(name, (size_t)(scan_word_end(name, end) - name), looker->context);
+}
+
+void scan_definitions(const struct scan_text *text, scan_definition visit, void *context) {
+    struct looker looker = {.text = text, .define = visit, .context = context};
+
+    each_directive(text, look_at_definition, &looker);
 }
 
 /* ---- Probes --------------------------------------------------------------------- */
@@ -288,16 +349,5 @@ void scan_probes(const struct scan_text *text, const struct names *macros, scan_
                 continue;
             visit(&reference, context);
         }
-    }
-}
-
-void scan_definitions(const struct scan_text *text, scan_definition visit, void *context) {
-    const char *at = text->start;
-
-    for (; (at = find_word(at, text, "define")); at++) {
-        const char *end, *name = defined_name(text, at + 1, &end);
-
-        if (name && name > at && end > name)
-            visit(name, (size_t)(end - name), context);
     }
 }

@@ -20,11 +20,17 @@ struct scan_text {
     const char *start;
     const char *end;
     char *joined; /* owned; NULL where there was nothing to join */
+    bool guessed; /* some lines were joined that not every compiler joins: at a backslash with
+                     blanks behind it, or at its trigraph */
 };
 
 /* Prepares size bytes, which must outlive it. Returns 0 or NO_MEMORY. */
 int scan_open(const char *text, size_t size, struct scan_text *ret_text);
 void scan_close(struct scan_text *text);
+
+/* The line of the original text, counted from 1, in which the place in the joined text lies. */
+size_t scan_line_number(const struct scan_text *text, const char *original, size_t size,
+                        const char *at);
 
 /* How a text refers to a file. */
 enum scan_reference_kind {
@@ -40,7 +46,9 @@ struct scan_reference {
     const char *spelling; /* what stands between the quotes or angle brackets, not NUL-terminated;
                              NULL where only the preprocessor could tell (a macro) */
     size_t length;
-    bool quoted;      /* "name", not <name> */
+    bool quoted;         /* "name", not <name> */
+    const char *operand; /* of a directive: what follows it on its line */
+    size_t operand_length;
     bool by_macro;    /* given to a macro that some text defines, and expanded on its way */
     const char *what; /* the line from the directive on, for messages; ends at the line's end */
     size_t what_length;
