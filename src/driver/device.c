@@ -98,7 +98,7 @@ int cubby_device_find(struct cubby_device *ret_device, struct cubby_error *error
     };
     struct cubby_device device = {0};
     const char *missing;
-    void *handle;
+    void *handle = NULL;
     int result = load_driver(&handle, error);
 
     if (result < 0)
