@@ -358,11 +358,13 @@ START_TEST(test_forked_child_does_not_hold_it) {
     ck_assert(!free_for_others(path));
     cubby_file_lock_release(lock);
     child = fork();
-    if (child == 0) /* it may have it on its own */
+    if (child == 0) { /* it may have it on its own */
+        free(path);
         _exit(cubby_file_lock_try(lock, EXCLUSIVE, 0, NULL) == 0 &&
                       cubby_file_lock_mode(lock) == EXCLUSIVE
                   ? 0
                   : 1);
+    }
     expect_status(child);
     ck_assert_int_eq(cubby_file_lock_mode(lock), CUBBY_LOCK_NONE);
     cubby_file_lock_free(lock);
@@ -370,14 +372,16 @@ START_TEST(test_forked_child_does_not_hold_it) {
 }
 END_TEST
 
-/* Takes the lock, leaves a child behind and dies. The child lives until the pipe is closed. */
-static _Noreturn void die_before_child(const char *path, const int until[2]) {
+/* Takes the lock, leaves a child behind and dies; frees the path. The child lives until the pipe is
+ * closed. */
+static _Noreturn void die_before_child(char *path, const int until[2]) {
     struct cubby_file_lock *lock;
     char byte;
 
     if (cubby_file_lock_new(path, &lock, NULL) < 0 ||
         cubby_file_lock_try(lock, EXCLUSIVE, 0, NULL) < 0)
         _exit(1);
+    free(path);
     if (fork() == 0) {
         close(until[1]);
         _exit(read(until[0], &byte, 1) == 0 ? 0 : 1);
@@ -522,8 +526,10 @@ START_TEST(test_fork_while_a_thread_waits) {
         pid_t child = fork();
 
         ck_assert_int_ge(child, 0);
-        if (child == 0)
+        if (child == 0) {
+            free(path);
             _exit(cubby_file_lock_try(lock, SHARED, 0, NULL) == CUBBY_ERR_BUSY ? 0 : 1);
+        }
         expect_status(child);
         usleep(5000);
     }
