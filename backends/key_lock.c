@@ -4,26 +4,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cubby/cubby.h>
 
 #include "os/fd.h"
-#include "os/fork.h"
+#include "os/lock_file.h"
 #include "os/time.h"
 #include "util/error.h"
 
 /* The key in hexadecimal, a point, and the kind. */
 #define NAME_SIZE (CUBBY_KEY_HEX_SIZE + 2)
-
-#define FILE_FLAGS (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
 
 #define STALE_SECONDS 3600
 
@@ -35,35 +30,8 @@
 
 struct cubby_key_lock {
     char name[NAME_SIZE];
-    pthread_mutex_t opening; /* held while a descriptor is opened and noted: no fork in between */
-    int folder;              /* descriptors; -1 before, and in a forked child */
-    int file;
-    struct fork_guard guard;
+    struct lock_file at;
 };
-
-/* ---- Forks ------------------------------------------------------------------------------ */
-
-static void close_one(int *fd) {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static void hold_for_fork(void *context) {
-    pthread_mutex_lock(&((struct cubby_key_lock *)context)->opening);
-}
-
-/* A child that kept the descriptor would keep the lock after its parent's death. To close it leaves
- * the parent's lock alone; to unlock it would not. */
-static void release_after_fork(void *context, bool in_child) {
-    struct cubby_key_lock *lock = context;
-
-    if (in_child) {
-        close_one(&lock->file);
-        close_one(&lock->folder);
-    }
-    pthread_mutex_unlock(&lock->opening);
-}
 
 static struct cubby_key_lock *lock_new(enum cubby_entry_kind kind, const struct cubby_key *key) {
     struct cubby_key_lock *lock = calloc(1, sizeof(*lock));
@@ -73,71 +41,45 @@ static struct cubby_key_lock *lock_new(enum cubby_entry_kind kind, const struct 
         return NULL;
     cubby_key_format(key, hex);
     snprintf(lock->name, sizeof(lock->name), "%s.%u", hex, (unsigned)kind % 10);
-    lock->folder = lock->file = -1;
-    pthread_mutex_init(&lock->opening, NULL);
-    lock->guard =
-        (struct fork_guard){hold_for_fork, release_after_fork, lock, FORK_LEVEL_STORE, NULL};
-    fork_guard_add(&lock->guard);
+    lock_file_init(&lock->at, FORK_LEVEL_STORE);
     return lock;
 }
 
 static void lock_free(struct cubby_key_lock *lock) {
-    pthread_mutex_lock(&lock->opening);
-    if (lock->file >= 0)
-        flock(lock->file, LOCK_UN); /* a child on its way to another program may have it open */
-    close_one(&lock->file);
-    close_one(&lock->folder);
-    pthread_mutex_unlock(&lock->opening);
-    fork_guard_remove(&lock->guard);
-    pthread_mutex_destroy(&lock->opening);
+    lock_file_end(&lock->at);
     free(lock);
 }
 
-/* ---- Files -------------------------------------------------------------------------------- */
-
 /* Opens the folder and the file. */
 static int open_both(const struct key_locks *locks, struct cubby_key_lock *lock) {
-    int saved;
+    int result = -1, saved;
 
-    pthread_mutex_lock(&lock->opening);
-    lock->folder = fd_open_folder(locks->base, locks->folder, locks->folder_mode);
-    if (lock->folder >= 0)
-        lock->file = fd_open_mode(lock->folder, lock->name, FILE_FLAGS | O_CREAT, locks->file_mode);
+    lock_file_enter(&lock->at);
+    lock->at.folder = fd_open_folder(locks->base, locks->folder, locks->folder_mode);
+    if (lock->at.folder >= 0)
+        result = lock_file_open(&lock->at, lock->name, locks->file_mode);
     saved = errno;
-    pthread_mutex_unlock(&lock->opening);
+    lock_file_leave(&lock->at);
     errno = saved;
-    return lock->file < 0 ? -1 : 0;
+    return result;
 }
 
-/* True if the file still has its name: else the name may be another's by now. */
-static bool has_name(int folder, const char *name, int file) {
-    struct stat opened, named;
-
-    return fstat(file, &opened) == 0 && opened.st_nlink > 0 &&
-           fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-           opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+static bool has_name(const struct cubby_key_lock *lock) {
+    return fd_has_name(lock->at.file, lock->at.folder, lock->name);
 }
 
 /* Locks the file within that time. Returns 0, or -1 with errno: EWOULDBLOCK where another kept it.
  */
-static int lock_within(int file, uint64_t timeout_ns) {
+static int lock_within(struct cubby_key_lock *lock, uint64_t timeout_ns) {
+    int64_t timeout = timeout_ns > INT64_MAX ? INT64_MAX : (int64_t)timeout_ns;
     uint64_t start = monotonic_ns();
 
-    while (flock(file, LOCK_EX | LOCK_NB) < 0) {
-        uint64_t waited = monotonic_ns() - start, pause = waited / PAUSE_PART;
+    while (lock_file_try(&lock->at, true) < 0) {
+        uint64_t pause = (monotonic_ns() - start) / PAUSE_PART;
 
-        if (errno == EINTR)
-            continue;
-        if (errno != EWOULDBLOCK)
-            return -1;
-        if (waited >= timeout_ns) {
-            errno = EWOULDBLOCK;
-            return -1;
-        }
         pause = pause < PAUSE_MIN_NS ? PAUSE_MIN_NS : pause > PAUSE_MAX_NS ? PAUSE_MAX_NS : pause;
-        if (pause > timeout_ns - waited)
-            pause = timeout_ns - waited;
-        nanosleep(&(struct timespec){0, (long)pause}, NULL);
+        if (errno != EWOULDBLOCK || !pause_within(start, timeout, pause))
+            return -1;
     }
     return 0;
 }
@@ -147,11 +89,11 @@ static int lock_within(int file, uint64_t timeout_ns) {
 /* Removes a file that no one holds. One who has it open already and locks it next finds that it has
  * no name. */
 static void remove_if_free(int folder, const char *name) {
-    int file = openat(folder, name, FILE_FLAGS);
+    int file = openat(folder, name, LOCK_FILE_FLAGS);
 
     if (file < 0)
         return;
-    if (flock(file, LOCK_EX | LOCK_NB) == 0 && has_name(folder, name, file))
+    if (flock_try(file, true) == 0 && fd_has_name(file, folder, name))
         unlinkat(folder, name, 0);
     close(file);
 }
@@ -163,7 +105,8 @@ static void sweep(int folder) {
     struct dirent *found;
 
     if (!stream) {
-        close_one(&fd);
+        if (fd >= 0)
+            close(fd);
         return;
     }
     while ((found = readdir(stream))) {
@@ -196,11 +139,11 @@ int key_lock_take(struct key_locks *locks, enum cubby_entry_kind kind, const str
 
     if (!lock)
         return error_no_memory(error);
-    if (open_both(locks, lock) < 0 || lock_within(lock->file, timeout_ns) < 0)
+    if (open_both(locks, lock) < 0 || lock_within(lock, timeout_ns) < 0)
         result = fail(locks, error);
     if (result == 0 && !atomic_exchange(&locks->swept, true))
-        sweep(lock->folder);
-    if (result == 0 && has_name(lock->folder, lock->name, lock->file)) {
+        sweep(lock->at.folder);
+    if (result == 0 && has_name(lock)) {
         *ret_lock = lock;
         return 0;
     }
@@ -211,7 +154,7 @@ int key_lock_take(struct key_locks *locks, enum cubby_entry_kind kind, const str
 }
 
 void key_lock_give(struct cubby_key_lock *lock) {
-    if (lock->file >= 0 && has_name(lock->folder, lock->name, lock->file))
-        unlinkat(lock->folder, lock->name, 0);
+    if (lock->at.file >= 0 && has_name(lock))
+        unlinkat(lock->at.folder, lock->name, 0);
     lock_free(lock);
 }

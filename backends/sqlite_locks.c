@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backends/sqlite.h"
@@ -31,6 +30,7 @@
 
 #define USERS_MS 200
 #define DRAIN_MS 1000
+#define PAUSE_NS 1000000
 #define FLOCK (-1) /* in the place of a byte */
 
 /* Locks a byte (F_RDLCK, F_WRLCK, F_UNLCK) or the flock (LOCK_SH, LOCK_EX), if it is free now. */
@@ -44,15 +44,14 @@ static int try_lock(int fd, int byte, int type) {
 
 /* Tries for so many milliseconds. Returns 0, or -1 with errno: EAGAIN where others kept it. */
 static int lock_within(int fd, int byte, int type, unsigned ms) {
-    const struct timespec while_ = {0, 1000000};
-    uint64_t end = monotonic_ns() + ms * (uint64_t)1000000;
+    uint64_t start = monotonic_ns();
 
     while (try_lock(fd, byte, type) < 0) {
         if (errno == EACCES)
             errno = EAGAIN;
-        if ((errno != EAGAIN && errno != EINTR) || monotonic_ns() >= end)
+        if ((errno != EAGAIN && errno != EINTR) ||
+            !pause_within(start, ms * INT64_C(1000000), PAUSE_NS))
             return -1;
-        nanosleep(&while_, NULL);
     }
     return 0;
 }

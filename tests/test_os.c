@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The leaves: buffers, descriptors, folders, trust. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -10,6 +12,7 @@
 
 #include "harness.h"
 #include "os/fd.h"
+#include "os/time.h"
 #include "os/trust.h"
 #include "util/buffer.h"
 
@@ -130,6 +133,46 @@ START_TEST(descriptor_errors_are_told) {
 }
 END_TEST
 
+START_TEST(tells_whether_a_file_has_its_name) {
+    char *folder = strdup(scratch_dir()), *path = path_in(folder, "file");
+    char *moved = path_in(folder, "moved");
+    int fd;
+
+    write_file(path, "x", 1);
+    fd = open(path, O_RDONLY);
+    ck_assert(fd_has_name(fd, AT_FDCWD, path));
+    ck_assert_int_eq(rename(path, moved), 0);
+    ck_assert(!fd_has_name(fd, AT_FDCWD, path));
+    write_file(path, "x", 1);
+    ck_assert(!fd_has_name(fd, AT_FDCWD, path));
+    ck_assert(fd_has_name(fd, AT_FDCWD, moved));
+    ck_assert_int_eq(unlink(moved), 0);
+    ck_assert(!fd_has_name(fd, AT_FDCWD, moved));
+    close(fd);
+    free(moved);
+    free(path);
+    free(folder);
+}
+END_TEST
+
+/* ---- Pauses ------------------------------------------------------------------------------ */
+
+START_TEST(pauses_no_longer_than_is_left) {
+    const uint64_t second = 1000000000u, start = monotonic_ns();
+
+    ck_assert(!pause_within(start, 0, 60 * second));
+    ck_assert(!pause_within(start - second, (int64_t)second, 60 * second));
+    ck_assert_uint_lt(monotonic_ns() - start, 30 * second);
+    ck_assert(pause_within(start, (int64_t)second / 20, 60 * second));
+    ck_assert_uint_lt(monotonic_ns() - start, 30 * second);
+    ck_assert_uint_ge(monotonic_ns() - start, second / 20);
+    ck_assert(!pause_within(start, (int64_t)second / 20, 60 * second));
+    ck_assert(pause_within(start, -1, second / 100)); /* for ever, so there is always some left */
+    ck_assert(pause_within(start, INT64_MAX, second / 100));
+    ck_assert_uint_ge(monotonic_ns() - start, second / 20 + second / 50);
+}
+END_TEST
+
 /* ---- Folders and trust ------------------------------------------------------------------- */
 
 START_TEST(makes_folders_that_are_missing) {
@@ -185,6 +228,8 @@ int main(void) {
     tcase_add_test(tests, reads_through_signals_and_short_reads);
     tcase_add_test(tests, writes_through_signals_and_short_writes);
     tcase_add_test(tests, descriptor_errors_are_told);
+    tcase_add_test(tests, tells_whether_a_file_has_its_name);
+    tcase_add_test(tests, pauses_no_longer_than_is_left);
     tcase_add_test(tests, makes_folders_that_are_missing);
     tcase_add_test(tests, trusts_only_what_others_cannot_write);
     suite_add_tcase(suite, tests);

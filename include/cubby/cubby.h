@@ -40,6 +40,7 @@
 
 #include <cubby/backend.h>
 #include <cubby/error.h>
+#include <cubby/file_lock.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -2,7 +2,6 @@
 #include "os/fd.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,7 +42,7 @@ int fd_open_mode(int folder, const char *name, int flags, mode_t mode) {
     int fd = openat(folder, name, flags, mode);
 
     /* Only its owner may, and for one that was there before it changes nothing. */
-    if (fd >= 0 && (mode & 0070))
+    if (fd >= 0 && (mode & 0020))
         (void)!fchmod(fd, mode);
     return fd;
 }
@@ -61,4 +60,12 @@ int fd_open_folder(int base, const char *name, mode_t mode) {
     if (made && fd >= 0 && (mode & 0070))
         fchmod(fd, mode);
     return fd;
+}
+
+bool fd_has_name(int fd, int folder, const char *name) {
+    struct stat opened, named;
+
+    return fstat(fd, &opened) == 0 && opened.st_nlink > 0 &&
+           fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }

@@ -3,6 +3,7 @@
 #ifndef CUBBY_OS_FD_H
 #define CUBBY_OS_FD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,5 +22,9 @@ int fd_open_mode(int folder, const char *name, int flags, mode_t mode);
  * group too (mode 02770) is that whatever the umask takes away. Returns the descriptor, or -1 with
  * errno. */
 int fd_open_folder(int base, const char *name, mode_t mode);
+
+/* True if the open file is still the one that has that name in the folder: else the name may be
+ * another's by now. */
+bool fd_has_name(int fd, int folder, const char *name);
 
 #endif

@@ -14,6 +14,7 @@ enum fork_level {
     FORK_LEVEL_TOOLCHAIN,
     FORK_LEVEL_FLIGHT,
     FORK_LEVEL_STORE,
+    FORK_LEVEL_LOCK_FILE,
 };
 
 /* Belongs to whoever owns the locks, and stays where it is while it is in use. */

@@ -20,3 +20,17 @@ int64_t file_clock_ns(void) {
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+bool pause_within(uint64_t start, int64_t timeout_ns, uint64_t pause_ns) {
+    if (timeout_ns >= 0) {
+        uint64_t timeout = (uint64_t)timeout_ns, waited = monotonic_ns() - start;
+
+        if (waited >= timeout)
+            return false;
+        if (pause_ns > timeout - waited)
+            pause_ns = timeout - waited;
+    }
+    nanosleep(&(struct timespec){(time_t)(pause_ns / 1000000000u), (long)(pause_ns % 1000000000u)},
+              NULL);
+    return true;
+}
