@@ -52,6 +52,10 @@ static int read_entry(const struct file_backend *file, int fd, bool is_use,
     if (!S_ISREG(status.st_mode))
         return error_set(error, CUBBY_ERR_CORRUPT, "an entry of the store %s is not a file",
                          file->path);
+    if ((uint64_t)status.st_size > CUBBY_ENTRY_MAX_SIZE)
+        return error_set(error, CUBBY_ERR_CORRUPT,
+                         "an entry of the store %s has %lld bytes: none has more than 1 GiB",
+                         file->path, (long long)status.st_size);
     blob = cubby_blob_new((size_t)status.st_size);
     if (!blob)
         return error_no_memory(error);

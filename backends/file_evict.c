@@ -61,8 +61,10 @@ struct census {
 static int add_entry(int folder, const char *name, const struct file_entry *entry, void *context) {
     struct census *census = context;
 
-    (void)folder;
-    (void)name;
+    if ((uint64_t)entry->status.st_size > CUBBY_ENTRY_MAX_SIZE) {
+        unlinkat(folder, name, 0); /* no entry: those that are would have to make room for it */
+        return 0;
+    }
     if (census->count == census->capacity) {
         size_t capacity = census->capacity ? 2 * census->capacity : 256;
         struct file_entry *grown = realloc(census->entries, capacity * sizeof(*grown));
