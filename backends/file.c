@@ -206,8 +206,9 @@ static int remove_one(int folder, const char *name, const struct file_entry *ent
 }
 
 static void forget_total(struct account *account, const void *context) {
-    (void)context;
-    account->bytes = 0;
+    uint64_t before = *(const uint64_t *)context;
+
+    account->bytes = account->bytes > before ? account->bytes - before : 0;
     account->walked_at = wall_seconds();
 }
 
@@ -219,10 +220,12 @@ static int file_clear(struct cubby_backend *backend, struct cubby_error *error) 
         return refuse_read_only(file, error);
     file_sweep(file, true);
     atomic_store(&file->pending_bytes, 0);
+    struct account before;
     file_walk(file, remove_one, &failed);
-    account_change(file->root, forget_total, NULL, NULL);
+    account_change(file->root, forget_total, &before.bytes, NULL);
     errno = failed;
     return failed ? fail(file, "clear", error) : 0;
+    account_read(file->root, &before);
 }
 
 static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,

@@ -283,6 +283,36 @@ START_TEST(test_writers_that_never_close) {
 }
 END_TEST
 
+/* What others store while a store is being cleared still counts. */
+static void put_some(void *context) {
+    struct cubby_backend *file = open_file(context, CAP);
+
+    put_many(file, 0, CAP / SIZE / 4);
+    store_close(file);
+}
+
+START_TEST(test_clear_among_writers) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    int root = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (unsigned round = 0; round < 20; round++) {
+        pid_t writer = start_child(put_some, store);
+        struct account account;
+        int status;
+
+        while (waitpid(writer, &status, WNOHANG) == 0)
+            ck_assert_int_eq(file->ops->clear(file, NULL), 0);
+        ck_assert_int_eq(status, 0);
+        ck_assert(account_read(root, &account));
+        ck_assert_uint_ge(account.bytes, store_stats(file).bytes);
+    }
+    close(root);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
 /* ---- Locks and forks --------------------------------------------------------------------------
  */
 
@@ -477,3 +507,4 @@ int main(void) {
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
+    tcase_add_test(tcase, test_clear_among_writers);
