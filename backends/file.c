@@ -30,6 +30,11 @@ static int refuse_read_only(const struct file_backend *file, struct cubby_error 
 }
 
 static int fail(const struct file_backend *file, const char *what, struct cubby_error *error) {
+    if (errno == EAGAIN)
+        return error_set(error, CUBBY_ERR_BUSY,
+                         "cannot %s the store %s: another process, perhaps one that was stopped, "
+                         "holds its lock",
+                         what, file->path);
     return error_set_errno(error, errno, "cannot %s the store %s", what, file->path);
 }
 
@@ -205,6 +210,7 @@ static int remove_one(int folder, const char *name, const struct file_entry *ent
     return 0;
 }
 
+/* What others told meanwhile may still be there. */
 static void forget_total(struct account *account, const void *context) {
     uint64_t before = *(const uint64_t *)context;
 
@@ -214,18 +220,18 @@ static void forget_total(struct account *account, const void *context) {
 
 static int file_clear(struct cubby_backend *backend, struct cubby_error *error) {
     struct file_backend *file = file_of(backend);
+    struct account before;
     int failed = 0;
 
     if (file->read_only)
         return refuse_read_only(file, error);
+    account_read(file->root, &before);
     file_sweep(file, true);
     atomic_store(&file->pending_bytes, 0);
-    struct account before;
     file_walk(file, remove_one, &failed);
     account_change(file->root, forget_total, &before.bytes, NULL);
     errno = failed;
     return failed ? fail(file, "clear", error) : 0;
-    account_read(file->root, &before);
 }
 
 static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,
@@ -233,7 +239,7 @@ static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limi
     struct file_backend *file = file_of(backend);
 
     return file->read_only ? refuse_read_only(file, error)
-                           : file_evict(file, limits, NULL, true, ret_trimmed, error);
+                           : file_evict(file, limits, ret_trimmed, error);
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------

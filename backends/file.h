@@ -39,6 +39,7 @@ struct file_backend {
     _Atomic uint64_t pending_bytes; /* stored since the shared total was last told */
     _Atomic uint64_t evictions;     /* likewise */
     _Atomic uint64_t told_at;       /* when it was, on the monotonic clock; 0: never */
+    _Atomic uint64_t quiet_until;   /* not to be tried before, on that clock */
     _Atomic pid_t owner;            /* whose these are: a forked child starts from none */
 };
 
@@ -85,13 +86,12 @@ int file_entry_write(const struct file_backend *file, int folder, const char *pa
                      const struct cubby_blob *blob);
 int file_entry_unlink(int folder, const char *path);
 
-/* file_evict.c: removes the least recently used entries but keep (may be NULL) until at most
- * max_size bytes stay (0: no bound) and none was last used before used_before (0: no bound).
- * Stores the total that it found; ret_trimmed may be NULL. While another process does the same it
- * waits for its turn, or without wait leaves the work to that one. */
+/* file_evict.c: removes the least recently used entries until at most max_size bytes stay (0: no
+ * bound) and none was last used before used_before (0: no bound). Stores the total that it found;
+ * ret_trimmed may be NULL. While another process does the same it waits for its turn, but not for
+ * ever. */
 int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, bool wait, struct cubby_trimmed *ret_trimmed,
-               struct cubby_error *error);
+               struct cubby_trimmed *ret_trimmed, struct cubby_error *error);
 
 /* file_evict.c: tells the shared total what was stored, and evicts where the cap is passed. */
 void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key);

@@ -20,7 +20,16 @@
 /* The total is told in steps, so that a burst of puts seldom takes the lock on the counters; and
  * soon, as a process that is killed, or ends without closing, tells no more. */
 #define TELL_BYTES (4 << 20)
+#define TELL_PART 1024 /* of the cap */
 #define TELL_NS 100000000u
+
+/* Where the total could not be told, as the lock is kept from us, it is not tried again for so
+ * long. */
+#define QUIET_NS UINT64_C(2000000000)
+
+/* An eviction is waited for so long. After that its process was stopped, and another does the work.
+ */
+#define TURN_MS 10000
 
 /* What killed processes did not tell adds up: so often the entries themselves are summed. */
 #define WALK_SECONDS 86400
@@ -149,16 +158,30 @@ void file_own_pending(struct file_backend *file) {
     atomic_store(&file->told_at, 0);
 }
 
+/* The lock on the counters is kept from us, and was waited for in vain not long ago. */
+static bool is_quiet(const struct file_backend *file) {
+    return monotonic_ns() < atomic_load(&file->quiet_until);
+}
+
+static void tell_finding(struct file_backend *file, struct finding *finding) {
+    uint64_t evictions = atomic_exchange(&file->evictions, 0);
+
+    finding->account.counters.evictions = evictions;
+    if (account_change(file->root, set_total, finding, NULL) < 0)
+        atomic_fetch_add(&file->evictions, evictions);
+}
+
 /* Its lock held: finds all, removes what is too much, and sets the total right. */
 static int evict_locked(struct file_backend *file, const struct cubby_trim_limits *limits,
                         const struct cubby_key *keep, struct cubby_trimmed *ret_trimmed,
                         struct cubby_error *error) {
     struct finding finding = {0};
     struct census census = {0};
-    struct account before;
+    struct account before = {0};
     int result = 0;
 
-    account_read(file->root, &before);
+    if (!is_quiet(file))
+        account_read(file->root, &before);
     finding.bytes_before = before.bytes;
     atomic_store(&file->pending_bytes, 0); /* the walk finds these */
     file_sweep(file, true);
@@ -167,39 +190,14 @@ static int evict_locked(struct file_backend *file, const struct cubby_trim_limit
     } else {
         remove_oldest(file, &census, limits, keep);
         finding.account.bytes = census.bytes;
-        finding.account.counters.evictions = atomic_exchange(&file->evictions, 0);
-        account_change(file->root, set_total, &finding, NULL);
+        if (!is_quiet(file))
+            tell_finding(file, &finding);
         if (ret_trimmed)
             *ret_trimmed = census.trimmed;
     }
     free(census.entries);
     return result;
 }
-
-int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, bool wait, struct cubby_trimmed *ret_trimmed,
-               struct cubby_error *error) {
-    int lock = fd_open_mode(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                            file_mode(file));
-    int result;
-
-    if (lock < 0)
-        return error_set_errno(error, errno, "cannot lock the store %s", file->path);
-    while ((result = flock(lock, LOCK_EX | (wait ? 0 : LOCK_NB))) < 0 && errno == EINTR)
-        ;
-    if (result < 0) {
-        close(lock); /* someone else is at it: two would remove twice as much */
-        return wait ? error_set_errno(error, errno, "cannot lock the store %s", file->path) : 0;
-    }
-    file_own_pending(file);
-    result = evict_locked(file, limits, keep, ret_trimmed, error);
-    flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
-    close(lock);
-    return result;
-}
-
-/* ---- After a put ------------------------------------------------------------------------------
- */
 
 /* True if the total is above the cap, or is not to be relied on. */
 static bool needs_walk(const struct file_backend *file, const struct account *account) {
@@ -208,10 +206,86 @@ static bool needs_walk(const struct file_backend *file, const struct account *ac
     return account->bytes > file->max_size || age > WALK_SECONDS || age < -WALK_SECONDS;
 }
 
-void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key) {
-    struct cubby_trim_limits limits = {.max_size = file->max_size - file->max_size / 10};
-    uint64_t step = file->max_size / 256, now = monotonic_ns(), pending;
+/* Another process may have made the room that was waited for. */
+static bool has_room(const struct file_backend *file) {
     struct account account;
+
+    return account_read(file->root, &account) && !needs_walk(file, &account);
+}
+
+/* Who evicts while another does. */
+enum urgency {
+    POLITE,   /* leaves the work to that one */
+    PRESSING, /* waits for its end, and then does what is still to be done */
+    ORDERED,  /* waits for its end, and then does as told */
+};
+
+/* Holding the lock on evictions, one at a time: two at once would do twice the work. Where its
+ * holder was stopped, that is the lesser evil: the entries that both choose go once. */
+static int evict(struct file_backend *file, const struct cubby_trim_limits *limits,
+                 const struct cubby_key *keep, enum urgency urgency,
+                 struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
+    int lock = fd_open_mode(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                            file_mode(file));
+    int result;
+
+    if (lock < 0)
+        return error_set_errno(error, errno, "cannot lock the store %s", file->path);
+    result = fd_flock_within(lock, LOCK_EX, urgency == POLITE ? 0 : TURN_MS);
+    if (result < 0 && errno != EAGAIN)
+        result = error_set_errno(error, errno, "cannot lock the store %s", file->path);
+    else if ((result < 0 && urgency == POLITE) || (urgency == PRESSING && has_room(file)))
+        result = 0;
+    else {
+        file_own_pending(file);
+        result = evict_locked(file, limits, keep, ret_trimmed, error);
+    }
+    flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
+    close(lock);
+    return result;
+}
+
+int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
+               struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
+    return evict(file, limits, NULL, ORDERED, ret_trimmed, error);
+}
+
+/* ---- After a put ------------------------------------------------------------------------------
+ */
+
+/* What one eviction removes. */
+static uint64_t batch_of(const struct file_backend *file) {
+    return file->max_size / 10;
+}
+
+/* Evicts where the cap is passed. While another process does, those that put go on up to half a
+ * batch beyond the cap, and then wait: it may be slower than all of them together. */
+static void make_room(struct file_backend *file, const struct account *account,
+                      const struct cubby_key *key) {
+    struct cubby_trim_limits limits = {.max_size = file->max_size - batch_of(file)};
+    bool pressing = account->bytes > file->max_size + batch_of(file) / 2;
+
+    if (file->max_size > 0 && needs_walk(file, account))
+        evict(file, &limits, key, pressing ? PRESSING : POLITE, NULL, NULL);
+}
+
+/* Adds what is pending to the shared total. Returns false where that cannot be done now. */
+static bool tell(struct file_backend *file, struct account *ret_account) {
+    uint64_t pending;
+
+    if (is_quiet(file))
+        return false;
+    pending = atomic_exchange(&file->pending_bytes, 0);
+    if (account_change(file->root, add_total, &pending, ret_account) == 0)
+        return true;
+    atomic_fetch_add(&file->pending_bytes, pending); /* for a later put to tell */
+    atomic_store(&file->quiet_until, monotonic_ns() + QUIET_NS);
+    return false;
+}
+
+void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key) {
+    uint64_t step = file->max_size / TELL_PART, now = monotonic_ns(), pending;
+    struct account account = {0};
 
     if (file->max_size == 0 || step > TELL_BYTES)
         step = TELL_BYTES;
@@ -220,9 +294,8 @@ void file_note_stored(struct file_backend *file, size_t size, const struct cubby
     if (pending < step && now - atomic_load(&file->told_at) < TELL_NS)
         return;
     atomic_store(&file->told_at, now);
-    pending = atomic_exchange(&file->pending_bytes, 0);
-    if (account_change(file->root, add_total, &pending, &account) < 0)
-        atomic_fetch_add(&file->pending_bytes, pending); /* for a later put to tell */
-    else if (file->max_size > 0 && needs_walk(file, &account))
-        file_evict(file, &limits, key, false, NULL, NULL);
+    /* A walk needs no account, which then says nothing and asks for one. A small part of a batch,
+     * as others are in the same place. */
+    if (tell(file, &account) || pending > batch_of(file) / 16)
+        make_room(file, &account, key);
 }

@@ -348,6 +348,92 @@ START_TEST(test_a_forked_child_keeps_no_lock) {
 }
 END_TEST
 
+/* ---- Processes that were stopped ----------------------------------------------------------------
+ */
+
+static void stop_under_lock(struct account *account, const void *context) {
+    (void)account;
+    (void)context;
+    raise(SIGSTOP);
+}
+
+/* Stopped while it holds the lock on the counters. */
+static void hold_counters(void *context) {
+    int root = open(context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    account_change(root, stop_under_lock, NULL, NULL);
+    close(root);
+}
+
+static void hold_evictions(void *context) {
+    char *path = path_in(context, "tmp/evict.lock");
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+    raise(SIGSTOP);
+    close(lock);
+    free(path);
+}
+
+static pid_t start_stopped(void (*run)(void *context), char *store) {
+    pid_t child = start_child(run, store);
+    int status;
+
+    ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+    ck_assert(WIFSTOPPED(status));
+    return child;
+}
+
+static void end_stopped(pid_t child) {
+    ck_assert_int_eq(kill(child, SIGCONT), 0);
+    end_child(child);
+}
+
+/* Puts, hits and statistics go on, the cap is kept, and what could not be told is told later. */
+START_TEST(test_holder_of_the_counters_stopped) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    uint64_t start = monotonic_ns();
+    struct account account;
+    pid_t holder;
+    int root;
+
+    put_many(file, 0, CAP / SIZE / 2);
+    holder = start_stopped(hold_counters, store);
+    for (unsigned i = 1000; i < 1000 + 3 * CAP / SIZE; i++) {
+        store_put(file, i, i, SIZE);
+        store_expect(file, i, i, SIZE);
+    }
+    ck_assert_uint_le(store_stats(file).bytes, CAP + CAP / 10);
+    ck_assert_uint_lt(monotonic_ns() - start, 30 * (uint64_t)1000000000);
+    end_stopped(holder);
+    ck_assert_int_eq(file->ops->flush(file, NULL), 0);
+    root = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert(account_read(root, &account));
+    close(root);
+    ck_assert_uint_gt(account.counters.evictions, 0);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
+/* Once there is a batch too much the others do not rely on the one that was to make room. */
+START_TEST(test_evictor_stopped) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    pid_t holder = start_stopped(hold_evictions, store);
+
+    for (unsigned i = 0; i < CAP / SIZE + CAP / SIZE / 5; i++) {
+        store_put(file, i, i, SIZE);
+        ck_assert_uint_le(store_stats(file).bytes, CAP + CAP / 10);
+    }
+    ck_assert_uint_gt(store_stats(file).counters.evictions, 0);
+    end_stopped(holder);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
 static void hold_evictor_lock(void *context) {
     const struct timespec while_ = {0, 300000000};
     char *path = path_in(context, "tmp/evict.lock"), *held = path_in(context, "held");
@@ -500,11 +586,13 @@ int main(void) {
     tcase_add_test(tcase, test_capped_and_uncapped_at_once);
     tcase_add_loop_test(tcase, test_damaged_account, 0, 5);
     tcase_add_test(tcase, test_writers_that_never_close);
+    tcase_add_test(tcase, test_clear_among_writers);
     tcase_add_test(tcase, test_a_forked_child_keeps_no_lock);
+    tcase_add_test(tcase, test_holder_of_the_counters_stopped);
+    tcase_add_test(tcase, test_evictor_stopped);
     tcase_add_test(tcase, test_trim_waits_for_its_turn);
     tcase_add_test(tcase, test_fork_counts_once);
     tcase_add_test(tcase, test_crowd);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
-    tcase_add_test(tcase, test_clear_among_writers);

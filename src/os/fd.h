@@ -17,4 +17,10 @@ int fd_write_full(int fd, const void *data, size_t size);
  * Returns the descriptor, or -1 with errno. */
 int fd_open_mode(int folder, const char *name, int flags, mode_t mode);
 
+/* As flock(), LOCK_SH or LOCK_EX, but waits at most so many milliseconds: who holds the lock may
+ * have been stopped. What counts is the time asleep, so that where waiter and holder were both
+ * stopped, the holder still has its time. Returns 0, or -1 with errno: EAGAIN where others kept it.
+ */
+int fd_flock_within(int fd, int operation, unsigned ms);
+
 #endif
