@@ -356,6 +356,7 @@ int file_backend_open(const struct backend_params *params, struct cubby_backend 
     file->backend.ops = &FILE_OPS;
     file->path = strdup(params->path);
     file->max_size = params->max_size;
+    file->sample = FILE_SAMPLE;
     file->durable = params->durable;
     file->read_only = params->read_only;
     file->shared = params->shared;

@@ -24,6 +24,9 @@
 /* Length of a name below a fan-out folder. */
 #define FILE_NAME_LENGTH 62
 
+/* Entries looked at to choose from: a tenth of a second's work. */
+#define FILE_SAMPLE 16384
+
 struct file_backend {
     struct cubby_backend backend;
     char *path;
@@ -31,6 +34,7 @@ struct file_backend {
     int kinds[CUBBY_ENTRY_KINDS]; /* -1 where a read-only store has none */
     int tmp;
     uint64_t max_size;
+    size_t sample; /* so many entries at least are looked at to choose those that go after a put */
     bool durable;
     bool read_only;
     bool shared; /* by the members of the root's group */
@@ -73,6 +77,11 @@ typedef int (*file_visitor)(int folder, const char *name, const struct file_entr
 /* file_walk.c: shows every entry; what is no entry of ours is passed over. Returns 0, the visitor's
  * value, or NO_MEMORY. */
 int file_walk(const struct file_backend *file, file_visitor visit, void *context);
+
+/* file_walk.c: likewise those entries whose keys begin with this byte. */
+#define FILE_PARTS 256
+int file_walk_part(const struct file_backend *file, unsigned part, file_visitor visit,
+                   void *context);
 
 /* file_walk.c: "ab/cdef..." of a key. */
 #define FILE_PATH_SIZE (3 + FILE_NAME_LENGTH + 1)

@@ -144,6 +144,15 @@ static void set_total(struct account *account, const void *context) {
     account->walked_at = wall_seconds();
 }
 
+/* Only a part was looked at, and so much was removed from it. */
+static void lower_total(struct account *account, const void *context) {
+    const struct finding *finding = context;
+    uint64_t removed = finding->account.bytes;
+
+    account->bytes -= removed < account->bytes ? removed : account->bytes;
+    account->counters.evictions += finding->account.counters.evictions;
+}
+
 static void add_total(struct account *account, const void *context) {
     account->bytes += *(const uint64_t *)context;
 }
@@ -163,47 +172,86 @@ static bool is_quiet(const struct file_backend *file) {
     return monotonic_ns() < atomic_load(&file->quiet_until);
 }
 
-static void tell_finding(struct file_backend *file, struct finding *finding) {
+static void tell_finding(struct file_backend *file, struct finding *finding,
+                         void (*change)(struct account *account, const void *context)) {
     uint64_t evictions = atomic_exchange(&file->evictions, 0);
 
     finding->account.counters.evictions = evictions;
-    if (account_change(file->root, set_total, finding, NULL) < 0)
+    if (account_change(file->root, change, finding, NULL) < 0)
         atomic_fetch_add(&file->evictions, evictions);
 }
 
 /* Its lock held: finds all, removes what is too much, and sets the total right. */
-static int evict_locked(struct file_backend *file, const struct cubby_trim_limits *limits,
-                        const struct cubby_key *keep, struct cubby_trimmed *ret_trimmed,
-                        struct cubby_error *error) {
-    struct finding finding = {0};
-    struct census census = {0};
-    struct account before = {0};
-    int result = 0;
+static int evict_from_all(struct file_backend *file, const struct cubby_trim_limits *limits,
+                          const struct cubby_key *keep, const struct account *before,
+                          struct census *census, struct cubby_error *error) {
+    struct finding finding = {.bytes_before = before->bytes};
 
-    if (!is_quiet(file))
-        account_read(file->root, &before);
-    finding.bytes_before = before.bytes;
     atomic_store(&file->pending_bytes, 0); /* the walk finds these */
-    file_sweep(file, true);
-    if (file_walk(file, add_entry, &census) < 0) {
-        result = error_no_memory(error);
-    } else {
-        remove_oldest(file, &census, limits, keep);
-        finding.account.bytes = census.bytes;
-        if (!is_quiet(file))
-            tell_finding(file, &finding);
-        if (ret_trimmed)
-            *ret_trimmed = census.trimmed;
-    }
-    free(census.entries);
-    return result;
+    if (file_walk(file, add_entry, census) < 0)
+        return error_no_memory(error);
+    remove_oldest(file, census, limits, keep);
+    finding.account.bytes = census->bytes;
+    if (!is_quiet(file))
+        tell_finding(file, &finding, set_total);
+    return 0;
 }
 
-/* True if the total is above the cap, or is not to be relied on. */
-static bool needs_walk(const struct file_backend *file, const struct account *account) {
+/* True if a part of the store was cut enough for now. Not where the parts have more than the total
+ * says, as after many processes were killed: then all are looked at, and it is set right. */
+static bool is_enough(const struct file_backend *file, const struct account *before,
+                      uint64_t removed, uint64_t seen, unsigned walked) {
+    uint64_t whole = seen / walked * FILE_PARTS;
+
+    return whole <= before->bytes + before->bytes / 16 &&
+           before->bytes <= removed + file->max_size - file->max_size / 512;
+}
+
+/*
+ * After a put, its lock held. To look at all entries of a large store takes seconds, for which one
+ * put would have to wait; so as many parts of it as have a good sample are cut to their share, the
+ * oldest entries of them first, and further parts until there is some room. Keys are digests, so
+ * that parts are alike. A store that is no larger than a sample is looked at whole.
+ */
+static int evict_from_parts(struct file_backend *file, const struct cubby_trim_limits *limits,
+                            const struct cubby_key *keep, const struct account *before,
+                            struct census *census) {
+    unsigned first = (unsigned)(monotonic_ns() / 1000 % FILE_PARTS), walked = 0;
+    struct finding finding = {.bytes_before = before->bytes};
+    uint64_t seen = 0, left = 0;
+    bool enough = false;
+
+    while (walked < FILE_PARTS && !enough) {
+        struct cubby_trim_limits share = {0};
+        unsigned begin = walked;
+
+        census->count = 0;
+        census->bytes = 0;
+        for (; walked < FILE_PARTS && census->count < file->sample; walked++) {
+            if (file_walk_part(file, first + walked, add_entry, census) < 0)
+                return CUBBY_ERR_NO_MEMORY;
+        }
+        share.max_size = limits->max_size / FILE_PARTS * (walked - begin) +
+                         limits->max_size % FILE_PARTS * (walked - begin) / FILE_PARTS;
+        seen += census->bytes;
+        remove_oldest(file, census, &share, keep);
+        left += census->bytes;
+        enough = is_enough(file, before, census->trimmed.bytes, seen, walked);
+    }
+    finding.account.bytes = walked == FILE_PARTS ? left : census->trimmed.bytes;
+    tell_finding(file, &finding, walked == FILE_PARTS ? set_total : lower_total);
+    return 0;
+}
+
+/* True if the total was summed up so long ago that it is not to be relied on, or never. */
+static bool is_overdue(const struct account *account) {
     int64_t age = wall_seconds() - account->walked_at;
 
-    return account->bytes > file->max_size || age > WALK_SECONDS || age < -WALK_SECONDS;
+    return age > WALK_SECONDS || age < -WALK_SECONDS;
+}
+
+static bool needs_walk(const struct file_backend *file, const struct account *account) {
+    return account->bytes > file->max_size || is_overdue(account);
 }
 
 /* Another process may have made the room that was waited for. */
@@ -219,6 +267,27 @@ enum urgency {
     PRESSING, /* waits for its end, and then does what is still to be done */
     ORDERED,  /* waits for its end, and then does as told */
 };
+
+/* Its lock held, or waited for in vain. */
+static int evict_locked(struct file_backend *file, const struct cubby_trim_limits *limits,
+                        const struct cubby_key *keep, enum urgency urgency,
+                        struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
+    struct census census = {0};
+    struct account before = {0};
+    int result;
+
+    if (!is_quiet(file))
+        account_read(file->root, &before);
+    file_sweep(file, true);
+    if (urgency == ORDERED || is_overdue(&before))
+        result = evict_from_all(file, limits, keep, &before, &census, error);
+    else
+        result = evict_from_parts(file, limits, keep, &before, &census);
+    if (result == 0 && ret_trimmed)
+        *ret_trimmed = census.trimmed;
+    free(census.entries);
+    return result;
+}
 
 /* Holding the lock on evictions, one at a time: two at once would do twice the work. Where its
  * holder was stopped, that is the lesser evil: the entries that both choose go once. */
@@ -238,7 +307,7 @@ static int evict(struct file_backend *file, const struct cubby_trim_limits *limi
         result = 0;
     else {
         file_own_pending(file);
-        result = evict_locked(file, limits, keep, ret_trimmed, error);
+        result = evict_locked(file, limits, keep, urgency, ret_trimmed, error);
     }
     flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
     close(lock);

@@ -81,6 +81,23 @@ static int visit_kind(int folder, enum cubby_entry_kind kind, file_visitor visit
     return result;
 }
 
+int file_walk_part(const struct file_backend *file, unsigned part, file_visitor visit,
+                   void *context) {
+    char name[3];
+    int result = 0;
+
+    snprintf(name, sizeof(name), "%02x", part % FILE_PARTS);
+    for (int kind = 0; kind < CUBBY_ENTRY_KINDS && result == 0; kind++) {
+        DIR *below = file->kinds[kind] < 0 ? NULL : file_open_stream(file->kinds[kind], name);
+
+        if (!below)
+            continue;
+        result = visit_folder(below, name, (enum cubby_entry_kind)kind, visit, context);
+        closedir(below);
+    }
+    return result;
+}
+
 int file_walk(const struct file_backend *file, file_visitor visit, void *context) {
     int result = 0;
 

@@ -348,6 +348,43 @@ START_TEST(test_a_forked_child_keeps_no_lock) {
 }
 END_TEST
 
+/* ---- Large stores -----------------------------------------------------------------------------
+ */
+
+static void set_half_as_much_again(struct account *account, const void *context) {
+    (void)context;
+    account->bytes += account->bytes / 2;
+}
+
+/* Of a store with more entries than a sample only a part is looked at, and the cap is kept all the
+ * same, what was used last stays, and a total that was far too high is found out. */
+START_TEST(test_evicted_part_by_part) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    struct account account;
+    int root;
+
+    ((struct file_backend *)file)->sample = 20;
+    for (unsigned i = 0; i < 5 * CAP / SIZE; i++) {
+        store_put(file, i, i, SIZE);
+        set_age(store, i, 100000 - (int64_t)i);
+        ck_assert_uint_le(store_stats(file).bytes, CAP + SIZE);
+        ck_assert(i < CAP / SIZE || store_stats(file).bytes >= CAP / 10 * 8);
+    }
+    for (unsigned i = 5 * CAP / SIZE - CAP / SIZE / 2; i < 5 * CAP / SIZE; i++)
+        store_expect(file, i, i, SIZE);
+    root = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_eq(account_change(root, set_half_as_much_again, NULL, NULL), 0);
+    store_put(file, 0, 0, SIZE);
+    ck_assert(account_read(root, &account));
+    ck_assert_uint_eq(account.bytes, store_stats(file).bytes);
+    ck_assert_uint_ge(account.bytes, CAP / 10 * 8);
+    close(root);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
 /* ---- Processes that were stopped ----------------------------------------------------------------
  */
 
@@ -588,6 +625,7 @@ int main(void) {
     tcase_add_test(tcase, test_writers_that_never_close);
     tcase_add_test(tcase, test_clear_among_writers);
     tcase_add_test(tcase, test_a_forked_child_keeps_no_lock);
+    tcase_add_test(tcase, test_evicted_part_by_part);
     tcase_add_test(tcase, test_holder_of_the_counters_stopped);
     tcase_add_test(tcase, test_evictor_stopped);
     tcase_add_test(tcase, test_trim_waits_for_its_turn);
