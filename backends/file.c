@@ -221,15 +221,17 @@ static void forget_total(struct account *account, const void *context) {
 static int file_clear(struct cubby_backend *backend, struct cubby_error *error) {
     struct file_backend *file = file_of(backend);
     struct account before;
-    int failed = 0;
+    int failed = 0, turn;
 
     if (file->read_only)
         return refuse_read_only(file, error);
+    turn = file_turn_begin(file);
     account_read(file->root, &before);
     file_sweep(file, true);
     atomic_store(&file->pending_bytes, 0);
     file_walk(file, remove_one, &failed);
     account_change(file->root, forget_total, &before.bytes, NULL);
+    file_turn_end(turn);
     errno = failed;
     return failed ? fail(file, "clear", error) : 0;
 }

@@ -102,6 +102,12 @@ int file_entry_unlink(int folder, const char *path);
 int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
                struct cubby_trimmed *ret_trimmed, struct cubby_error *error);
 
+/* file_evict.c: waits for an eviction to end, though not for ever, and keeps others from beginning;
+ * both change the total by what they found before, so they must not overlap. Returns a descriptor
+ * for file_turn_end(), -1 where there is no lock to be had. */
+int file_turn_begin(const struct file_backend *file);
+void file_turn_end(int lock);
+
 /* file_evict.c: tells the shared total what was stored, and evicts where the cap is passed. */
 void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key);
 

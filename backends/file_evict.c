@@ -261,6 +261,27 @@ static bool has_room(const struct file_backend *file) {
     return account_read(file->root, &account) && !needs_walk(file, &account);
 }
 
+/* Opens the file that those lock who walk to remove entries, one at a time. */
+static int open_turn(const struct file_backend *file) {
+    return fd_open_mode(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                        file_mode(file));
+}
+
+int file_turn_begin(const struct file_backend *file) {
+    int lock = open_turn(file);
+
+    if (lock >= 0)
+        (void)!fd_flock_within(lock, LOCK_EX, TURN_MS);
+    return lock;
+}
+
+void file_turn_end(int lock) {
+    if (lock < 0)
+        return;
+    flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
+    close(lock);
+}
+
 /* Who evicts while another does. */
 enum urgency {
     POLITE,   /* leaves the work to that one */
@@ -294,8 +315,7 @@ static int evict_locked(struct file_backend *file, const struct cubby_trim_limit
 static int evict(struct file_backend *file, const struct cubby_trim_limits *limits,
                  const struct cubby_key *keep, enum urgency urgency,
                  struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
-    int lock = fd_open_mode(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                            file_mode(file));
+    int lock = open_turn(file);
     int result;
 
     if (lock < 0)
@@ -309,8 +329,7 @@ static int evict(struct file_backend *file, const struct cubby_trim_limits *limi
         file_own_pending(file);
         result = evict_locked(file, limits, keep, urgency, ret_trimmed, error);
     }
-    flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
-    close(lock);
+    file_turn_end(lock);
     return result;
 }
 

@@ -474,12 +474,15 @@ END_TEST
 static void hold_evictor_lock(void *context) {
     const struct timespec while_ = {0, 300000000};
     char *path = path_in(context, "tmp/evict.lock"), *held = path_in(context, "held");
+    char *released = path_in(context, "released");
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     ck_assert_int_eq(flock(lock, LOCK_EX), 0);
     write_file(held, "", 0);
     nanosleep(&while_, NULL);
+    write_file(released, "", 0);
     close(lock);
+    free(released);
     free(held);
     free(path);
 }
@@ -499,6 +502,25 @@ START_TEST(test_trim_waits_for_its_turn) {
     ck_assert_uint_eq(store_walk(file), 0);
     end_child(holder);
     store_close(file);
+    free(held);
+    free(store);
+}
+END_TEST
+
+/* Else each would set the total by what it found before the other changed it. */
+START_TEST(test_clear_waits_for_an_eviction) {
+    char *store = new_path(), *held = path_in(store, "held"), *released;
+    struct cubby_backend *file = open_file(store, 0);
+    pid_t holder = start_child(hold_evictor_lock, store);
+
+    while (access(held, F_OK) < 0)
+        usleep(1000);
+    released = path_in(store, "released");
+    ck_assert_int_eq(file->ops->clear(file, NULL), 0);
+    ck_assert_int_eq(access(released, F_OK), 0);
+    end_child(holder);
+    store_close(file);
+    free(released);
     free(held);
     free(store);
 }
@@ -629,6 +651,7 @@ int main(void) {
     tcase_add_test(tcase, test_holder_of_the_counters_stopped);
     tcase_add_test(tcase, test_evictor_stopped);
     tcase_add_test(tcase, test_trim_waits_for_its_turn);
+    tcase_add_test(tcase, test_clear_waits_for_an_eviction);
     tcase_add_test(tcase, test_fork_counts_once);
     tcase_add_test(tcase, test_crowd);
     suite_add_tcase(suite, tcase);
