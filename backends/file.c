@@ -30,6 +30,11 @@ static int refuse_read_only(const struct file_backend *file, struct cubby_error 
 }
 
 static int fail(const struct file_backend *file, const char *what, struct cubby_error *error) {
+    if (errno == EAGAIN)
+        return error_set(error, CUBBY_ERR_BUSY,
+                         "cannot %s the store %s: another process, perhaps one that was stopped, "
+                         "holds its lock",
+                         what, file->path);
     return error_set_errno(error, errno, "cannot %s the store %s", what, file->path);
 }
 
@@ -52,6 +57,10 @@ static int read_entry(const struct file_backend *file, int fd, bool is_use,
     if (!S_ISREG(status.st_mode))
         return error_set(error, CUBBY_ERR_CORRUPT, "an entry of the store %s is not a file",
                          file->path);
+    if ((uint64_t)status.st_size > CUBBY_ENTRY_MAX_SIZE)
+        return error_set(error, CUBBY_ERR_CORRUPT,
+                         "an entry of the store %s has %lld bytes: none has more than 1 GiB",
+                         file->path, (long long)status.st_size);
     blob = cubby_blob_new((size_t)status.st_size);
     if (!blob)
         return error_no_memory(error);
@@ -199,22 +208,28 @@ static int remove_one(int folder, const char *name, const struct file_entry *ent
     return 0;
 }
 
+/* What others told meanwhile may still be there. */
 static void forget_total(struct account *account, const void *context) {
-    (void)context;
-    account->bytes = 0;
+    uint64_t before = *(const uint64_t *)context;
+
+    account->bytes = account->bytes > before ? account->bytes - before : 0;
     account->walked_at = wall_seconds();
 }
 
 static int file_clear(struct cubby_backend *backend, struct cubby_error *error) {
     struct file_backend *file = file_of(backend);
-    int failed = 0, result;
+    struct account before;
+    int failed = 0, result, turn;
 
     if (file->read_only)
         return refuse_read_only(file, error);
+    turn = file_turn_begin(file);
+    account_read(file->root, &before);
     file_sweep(file, true);
     atomic_store(&file->pending_bytes, 0);
     result = file_walk(file, remove_one, &failed, error);
-    account_change(file->root, forget_total, NULL, NULL);
+    account_change(file->root, forget_total, &before.bytes, NULL);
+    file_turn_end(turn);
     errno = failed;
     return failed ? fail(file, "clear", error) : result;
 }
@@ -224,7 +239,7 @@ static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limi
     struct file_backend *file = file_of(backend);
 
     return file->read_only ? refuse_read_only(file, error)
-                           : file_evict(file, limits, NULL, true, ret_trimmed, error);
+                           : file_evict(file, limits, ret_trimmed, error);
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------
@@ -341,6 +356,7 @@ int file_backend_open(const struct backend_params *params, struct cubby_backend 
     file->backend.ops = &FILE_OPS;
     file->path = strdup(params->path);
     file->max_size = params->max_size;
+    file->sample = FILE_SAMPLE;
     file->durable = params->durable;
     file->read_only = params->read_only;
     file->shared = params->shared;

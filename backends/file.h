@@ -24,6 +24,9 @@
 /* Length of a name below a fan-out folder. */
 #define FILE_NAME_LENGTH 62
 
+/* Entries looked at to choose from: a tenth of a second's work. */
+#define FILE_SAMPLE 16384
+
 struct file_backend {
     struct cubby_backend backend;
     char *path;
@@ -31,6 +34,7 @@ struct file_backend {
     int kinds[CUBBY_ENTRY_KINDS]; /* -1 where a read-only store has none */
     int tmp;
     uint64_t max_size;
+    size_t sample; /* so many entries at least are looked at to choose those that go after a put */
     bool durable;
     bool read_only;
     bool shared; /* by the members of the root's group */
@@ -39,6 +43,7 @@ struct file_backend {
     _Atomic uint64_t pending_bytes; /* stored since the shared total was last told */
     _Atomic uint64_t evictions;     /* likewise */
     _Atomic uint64_t told_at;       /* when it was, on the monotonic clock; 0: never */
+    _Atomic uint64_t quiet_until;   /* not to be tried before, on that clock */
     _Atomic pid_t owner;            /* whose these are: a forked child starts from none */
 };
 
@@ -74,6 +79,11 @@ typedef int (*file_visitor)(int folder, const char *name, const struct file_entr
 int file_walk(const struct file_backend *file, file_visitor visit, void *context,
               struct cubby_error *error);
 
+/* file_walk.c: likewise those entries whose keys begin with this byte. */
+#define FILE_PARTS 256
+int file_walk_part(const struct file_backend *file, unsigned part, file_visitor visit,
+                   void *context, struct cubby_error *error);
+
 /* file_walk.c: "ab/cdef..." of a key. */
 #define FILE_PATH_SIZE (3 + FILE_NAME_LENGTH + 1)
 void file_entry_path(const struct cubby_key *key, char ret_path[FILE_PATH_SIZE]);
@@ -86,13 +96,18 @@ int file_entry_write(const struct file_backend *file, int folder, const char *pa
                      const struct cubby_blob *blob);
 int file_entry_unlink(int folder, const char *path);
 
-/* file_evict.c: removes the least recently used entries but keep (may be NULL) until at most
- * max_size bytes stay (0: no bound) and none was last used before used_before (0: no bound).
- * Stores the total that it found; ret_trimmed may be NULL. While another process does the same it
- * waits for its turn, or without wait leaves the work to that one. */
+/* file_evict.c: removes the least recently used entries until at most max_size bytes stay (0: no
+ * bound) and none was last used before used_before (0: no bound). Stores the total that it found;
+ * ret_trimmed may be NULL. While another process does the same it waits for its turn, but not for
+ * ever. */
 int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, bool wait, struct cubby_trimmed *ret_trimmed,
-               struct cubby_error *error);
+               struct cubby_trimmed *ret_trimmed, struct cubby_error *error);
+
+/* file_evict.c: waits for an eviction to end, though not for ever, and keeps others from beginning;
+ * both change the total by what they found before, so they must not overlap. Returns a descriptor
+ * for file_turn_end(), -1 where there is no lock to be had. */
+int file_turn_begin(const struct file_backend *file);
+void file_turn_end(int lock);
 
 /* file_evict.c: tells the shared total what was stored, and evicts where the cap is passed. */
 void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key);

@@ -13,6 +13,9 @@
 
 #define NAME "counters"
 
+/* It is held for microseconds; for longer only by a process that was stopped within these. */
+#define LOCK_MS 500
+
 static const char MAGIC[8] = "cubbycn2";
 
 /* The file, in the machine's own byte order: it is shared by processes, not by machines of
@@ -56,9 +59,12 @@ bool account_read(int root, struct account *ret_account) {
     memset(ret_account, 0, sizeof(*ret_account));
     if (fd < 0)
         return sound;
-    if (flock(fd, LOCK_SH) == 0) {
+    if (fd_flock_within(fd, LOCK_SH, LOCK_MS) == 0) {
         sound = read_stored(fd, ret_account);
         unlock(fd);
+    } else {
+        /* Better than nothing. If it is half written, that says nothing of what it will be. */
+        read_stored(fd, ret_account);
     }
     close(fd);
     return sound;
@@ -79,8 +85,7 @@ int account_change(int root, void (*change)(struct account *account, const void 
 
     if (fd < 0)
         return -1;
-    while ((result = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
-        ;
+    result = fd_flock_within(fd, LOCK_EX, LOCK_MS);
     if (result == 0) {
         memcpy(stored.magic, MAGIC, sizeof(MAGIC));
         read_stored(fd, &stored.account);

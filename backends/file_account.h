@@ -19,7 +19,8 @@ struct account {
  */
 bool account_read(int root, struct account *ret_account);
 
-/* Changes the account under its lock. change gets the present one. Returns 0 or -1 with errno. */
+/* Changes the account under its lock. change gets the present one. Returns 0 or -1 with errno:
+ * EAGAIN where another process was stopped while it held the lock. */
 int account_change(int root, void (*change)(struct account *account, const void *context),
                    const void *context, struct account *ret_account);
 

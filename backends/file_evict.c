@@ -20,7 +20,16 @@
 /* The total is told in steps, so that a burst of puts seldom takes the lock on the counters; and
  * soon, as a process that is killed, or ends without closing, tells no more. */
 #define TELL_BYTES (4 << 20)
+#define TELL_PART 1024 /* of the cap */
 #define TELL_NS 100000000u
+
+/* Where the total could not be told, as the lock is kept from us, it is not tried again for so
+ * long. */
+#define QUIET_NS UINT64_C(2000000000)
+
+/* An eviction is waited for so long. After that its process was stopped, and another does the work.
+ */
+#define TURN_MS 10000
 
 /* What killed processes did not tell adds up: so often the entries themselves are summed. */
 #define WALK_SECONDS 86400
@@ -61,8 +70,10 @@ struct census {
 static int add_entry(int folder, const char *name, const struct file_entry *entry, void *context) {
     struct census *census = context;
 
-    (void)folder;
-    (void)name;
+    if ((uint64_t)entry->status.st_size > CUBBY_ENTRY_MAX_SIZE) {
+        unlinkat(folder, name, 0); /* no entry: those that are would have to make room for it */
+        return 0;
+    }
     if (census->count == census->capacity) {
         size_t capacity = census->capacity ? 2 * census->capacity : 256;
         struct file_entry *grown = realloc(census->entries, capacity * sizeof(*grown));
@@ -133,6 +144,15 @@ static void set_total(struct account *account, const void *context) {
     account->walked_at = wall_seconds();
 }
 
+/* Only a part was looked at, and so much was removed from it. */
+static void lower_total(struct account *account, const void *context) {
+    const struct finding *finding = context;
+    uint64_t removed = finding->account.bytes;
+
+    account->bytes -= removed < account->bytes ? removed : account->bytes;
+    account->counters.evictions += finding->account.counters.evictions;
+}
+
 static void add_total(struct account *account, const void *context) {
     account->bytes += *(const uint64_t *)context;
 }
@@ -147,70 +167,219 @@ void file_own_pending(struct file_backend *file) {
     atomic_store(&file->told_at, 0);
 }
 
+/* The lock on the counters is kept from us, and was waited for in vain not long ago. */
+static bool is_quiet(const struct file_backend *file) {
+    return monotonic_ns() < atomic_load(&file->quiet_until);
+}
+
+static void tell_finding(struct file_backend *file, struct finding *finding,
+                         void (*change)(struct account *account, const void *context)) {
+    uint64_t evictions = atomic_exchange(&file->evictions, 0);
+
+    finding->account.counters.evictions = evictions;
+    if (account_change(file->root, change, finding, NULL) < 0)
+        atomic_fetch_add(&file->evictions, evictions);
+}
+
 /* Its lock held: finds all, removes what is too much, and sets the total right. */
-static int evict_locked(struct file_backend *file, const struct cubby_trim_limits *limits,
-                        const struct cubby_key *keep, struct cubby_trimmed *ret_trimmed,
-                        struct cubby_error *error) {
-    struct finding finding = {0};
-    struct census census = {0};
-    struct account before;
+static int evict_from_all(struct file_backend *file, const struct cubby_trim_limits *limits,
+                          const struct cubby_key *keep, const struct account *before,
+                          struct census *census, struct cubby_error *error) {
+    struct finding finding = {.bytes_before = before->bytes};
     int result;
 
-    account_read(file->root, &before);
-    finding.bytes_before = before.bytes;
     atomic_store(&file->pending_bytes, 0); /* the walk finds these */
-    file_sweep(file, true);
-    result = file_walk(file, add_entry, &census, error);
-    if (result == CUBBY_ERR_NO_MEMORY) {
-        error_no_memory(error);
-    } else if (result == 0) {
-        remove_oldest(file, &census, limits, keep);
-        finding.account.bytes = census.bytes;
-        finding.account.counters.evictions = atomic_exchange(&file->evictions, 0);
-        account_change(file->root, set_total, &finding, NULL);
-        if (ret_trimmed)
-            *ret_trimmed = census.trimmed;
+    result = file_walk(file, add_entry, census, error);
+    if (result == CUBBY_ERR_NO_MEMORY)
+        return error_no_memory(error);
+    if (result < 0)
+        return result;
+    remove_oldest(file, census, limits, keep);
+    finding.account.bytes = census->bytes;
+    if (!is_quiet(file))
+        tell_finding(file, &finding, set_total);
+    return 0;
+}
+
+/* True if a part of the store was cut enough for now. Not where the parts have more than the total
+ * says, as after many processes were killed: then all are looked at, and it is set right. */
+static bool is_enough(const struct file_backend *file, const struct account *before,
+                      uint64_t removed, uint64_t seen, unsigned walked) {
+    uint64_t whole = seen / walked * FILE_PARTS;
+
+    return whole <= before->bytes + before->bytes / 16 &&
+           before->bytes <= removed + file->max_size - file->max_size / 512;
+}
+
+/*
+ * After a put, its lock held. To look at all entries of a large store takes seconds, for which one
+ * put would have to wait; so as many parts of it as have a good sample are cut to their share, the
+ * oldest entries of them first, and further parts until there is some room. Keys are digests, so
+ * that parts are alike. A store that is no larger than a sample is looked at whole.
+ */
+static int evict_from_parts(struct file_backend *file, const struct cubby_trim_limits *limits,
+                            const struct cubby_key *keep, const struct account *before,
+                            struct census *census, struct cubby_error *error) {
+    unsigned first = (unsigned)(monotonic_ns() / 1000 % FILE_PARTS), walked = 0;
+    struct finding finding = {.bytes_before = before->bytes};
+    uint64_t seen = 0, left = 0;
+    bool enough = false;
+
+    while (walked < FILE_PARTS && !enough) {
+        struct cubby_trim_limits share = {0};
+        unsigned begin = walked;
+
+        census->count = 0;
+        census->bytes = 0;
+        for (; walked < FILE_PARTS && census->count < file->sample; walked++) {
+            int result = file_walk_part(file, first + walked, add_entry, census, error);
+
+            if (result < 0)
+                return result;
+        }
+        share.max_size = limits->max_size / FILE_PARTS * (walked - begin) +
+                         limits->max_size % FILE_PARTS * (walked - begin) / FILE_PARTS;
+        seen += census->bytes;
+        remove_oldest(file, census, &share, keep);
+        left += census->bytes;
+        enough = is_enough(file, before, census->trimmed.bytes, seen, walked);
     }
+    finding.account.bytes = walked == FILE_PARTS ? left : census->trimmed.bytes;
+    tell_finding(file, &finding, walked == FILE_PARTS ? set_total : lower_total);
+    return 0;
+}
+
+/* True if the total was summed up so long ago that it is not to be relied on, or never. */
+static bool is_overdue(const struct account *account) {
+    int64_t age = wall_seconds() - account->walked_at;
+
+    return age > WALK_SECONDS || age < -WALK_SECONDS;
+}
+
+static bool needs_walk(const struct file_backend *file, const struct account *account) {
+    return account->bytes > file->max_size || is_overdue(account);
+}
+
+/* Another process may have made the room that was waited for. */
+static bool has_room(const struct file_backend *file) {
+    struct account account;
+
+    return account_read(file->root, &account) && !needs_walk(file, &account);
+}
+
+/* Opens the file that those lock who walk to remove entries, one at a time. */
+static int open_turn(const struct file_backend *file) {
+    return fd_open_mode(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                        file_mode(file));
+}
+
+int file_turn_begin(const struct file_backend *file) {
+    int lock = open_turn(file);
+
+    if (lock >= 0)
+        (void)!fd_flock_within(lock, LOCK_EX, TURN_MS);
+    return lock;
+}
+
+void file_turn_end(int lock) {
+    if (lock < 0)
+        return;
+    flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
+    close(lock);
+}
+
+/* Who evicts while another does. */
+enum urgency {
+    POLITE,   /* leaves the work to that one */
+    PRESSING, /* waits for its end, and then does what is still to be done */
+    ORDERED,  /* waits for its end, and then does as told */
+};
+
+/* Its lock held, or waited for in vain. */
+static int evict_locked(struct file_backend *file, const struct cubby_trim_limits *limits,
+                        const struct cubby_key *keep, enum urgency urgency,
+                        struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
+    struct census census = {0};
+    struct account before = {0};
+    int result;
+
+    if (!is_quiet(file))
+        account_read(file->root, &before);
+    file_sweep(file, true);
+    if (urgency == ORDERED || is_overdue(&before))
+        result = evict_from_all(file, limits, keep, &before, &census, error);
+    else
+        result = evict_from_parts(file, limits, keep, &before, &census, error);
+    if (result == 0 && ret_trimmed)
+        *ret_trimmed = census.trimmed;
     free(census.entries);
     return result;
 }
 
-int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
-               const struct cubby_key *keep, bool wait, struct cubby_trimmed *ret_trimmed,
-               struct cubby_error *error) {
-    int lock = fd_open_mode(file->tmp, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                            file_mode(file));
+/* Holding the lock on evictions, one at a time: two at once would do twice the work. Where its
+ * holder was stopped, that is the lesser evil: the entries that both choose go once. */
+static int evict(struct file_backend *file, const struct cubby_trim_limits *limits,
+                 const struct cubby_key *keep, enum urgency urgency,
+                 struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
+    int lock = open_turn(file);
     int result;
 
     if (lock < 0)
         return error_set_errno(error, errno, "cannot lock the store %s", file->path);
-    while ((result = flock(lock, LOCK_EX | (wait ? 0 : LOCK_NB))) < 0 && errno == EINTR)
-        ;
-    if (result < 0) {
-        close(lock); /* someone else is at it: two would remove twice as much */
-        return wait ? error_set_errno(error, errno, "cannot lock the store %s", file->path) : 0;
+    result = fd_flock_within(lock, LOCK_EX, urgency == POLITE ? 0 : TURN_MS);
+    if (result < 0 && errno != EAGAIN)
+        result = error_set_errno(error, errno, "cannot lock the store %s", file->path);
+    else if ((result < 0 && urgency == POLITE) || (urgency == PRESSING && has_room(file)))
+        result = 0;
+    else {
+        file_own_pending(file);
+        result = evict_locked(file, limits, keep, urgency, ret_trimmed, error);
     }
-    file_own_pending(file);
-    result = evict_locked(file, limits, keep, ret_trimmed, error);
-    flock(lock, LOCK_UN); /* a child forked meanwhile holds the descriptor open, but not the lock */
-    close(lock);
+    file_turn_end(lock);
     return result;
+}
+
+int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits,
+               struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
+    return evict(file, limits, NULL, ORDERED, ret_trimmed, error);
 }
 
 /* ---- After a put ------------------------------------------------------------------------------
  */
 
-/* True if the total is above the cap, or is not to be relied on. */
-static bool needs_walk(const struct file_backend *file, const struct account *account) {
-    int64_t age = wall_seconds() - account->walked_at;
+/* What one eviction removes. */
+static uint64_t batch_of(const struct file_backend *file) {
+    return file->max_size / 10;
+}
 
-    return account->bytes > file->max_size || age > WALK_SECONDS || age < -WALK_SECONDS;
+/* Evicts where the cap is passed. While another process does, those that put go on up to half a
+ * batch beyond the cap, and then wait: it may be slower than all of them together. */
+static void make_room(struct file_backend *file, const struct account *account,
+                      const struct cubby_key *key) {
+    struct cubby_trim_limits limits = {.max_size = file->max_size - batch_of(file)};
+    bool pressing = account->bytes > file->max_size + batch_of(file) / 2;
+
+    if (file->max_size > 0 && needs_walk(file, account))
+        evict(file, &limits, key, pressing ? PRESSING : POLITE, NULL, NULL);
+}
+
+/* Adds what is pending to the shared total. Returns false where that cannot be done now. */
+static bool tell(struct file_backend *file, struct account *ret_account) {
+    uint64_t pending;
+
+    if (is_quiet(file))
+        return false;
+    pending = atomic_exchange(&file->pending_bytes, 0);
+    if (account_change(file->root, add_total, &pending, ret_account) == 0)
+        return true;
+    atomic_fetch_add(&file->pending_bytes, pending); /* for a later put to tell */
+    atomic_store(&file->quiet_until, monotonic_ns() + QUIET_NS);
+    return false;
 }
 
 void file_note_stored(struct file_backend *file, size_t size, const struct cubby_key *key) {
-    struct cubby_trim_limits limits = {.max_size = file->max_size - file->max_size / 10};
-    uint64_t step = file->max_size / 256, now = monotonic_ns(), pending;
-    struct account account;
+    uint64_t step = file->max_size / TELL_PART, now = monotonic_ns(), pending;
+    struct account account = {0};
 
     if (file->max_size == 0 || step > TELL_BYTES)
         step = TELL_BYTES;
@@ -219,9 +388,8 @@ void file_note_stored(struct file_backend *file, size_t size, const struct cubby
     if (pending < step && now - atomic_load(&file->told_at) < TELL_NS)
         return;
     atomic_store(&file->told_at, now);
-    pending = atomic_exchange(&file->pending_bytes, 0);
-    if (account_change(file->root, add_total, &pending, &account) < 0)
-        atomic_fetch_add(&file->pending_bytes, pending); /* for a later put to tell */
-    else if (file->max_size > 0 && needs_walk(file, &account))
-        file_evict(file, &limits, key, false, NULL, NULL);
+    /* A walk needs no account, which then says nothing and asks for one. A small part of a batch,
+     * as others are in the same place. */
+    if (tell(file, &account) || pending > batch_of(file) / 16)
+        make_room(file, &account, key);
 }

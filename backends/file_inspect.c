@@ -223,8 +223,7 @@ static bool set_total(const struct inspection *inspection) {
     if (fstatat(file->root, "counters", &status, AT_SYMLINK_NOFOLLOW) == 0 &&
         !S_ISREG(status.st_mode))
         unlinkat(file->root, "counters", S_ISDIR(status.st_mode) ? AT_REMOVEDIR : 0);
-    return file_evict(file, &none, NULL, true, NULL, NULL) == 0 &&
-           account_read(file->root, &account);
+    return file_evict(file, &none, NULL, NULL) == 0 && account_read(file->root, &account);
 }
 
 static int inspect_account(const struct inspection *inspection) {

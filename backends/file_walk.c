@@ -97,6 +97,28 @@ static int visit_kind(const struct file_backend *file, enum cubby_entry_kind kin
     return result;
 }
 
+int file_walk_part(const struct file_backend *file, unsigned part, file_visitor visit,
+                   void *context, struct cubby_error *error) {
+    char name[3];
+    int result = 0;
+
+    snprintf(name, sizeof(name), "%02x", part % FILE_PARTS);
+    for (int kind = 0; kind < CUBBY_ENTRY_KINDS && result == 0; kind++) {
+        DIR *below;
+
+        if (file->kinds[kind] < 0)
+            continue;
+        below = file_open_stream(file->kinds[kind], name);
+        if (!below) {
+            result = pass_over(file, error);
+            continue;
+        }
+        result = visit_folder(below, name, (enum cubby_entry_kind)kind, visit, context);
+        closedir(below);
+    }
+    return result;
+}
+
 int file_walk(const struct file_backend *file, file_visitor visit, void *context,
               struct cubby_error *error) {
     int result = 0;

@@ -13,6 +13,7 @@
 #include "util/error.h"
 
 #define TOUCH_SECONDS 60 /* recency is noted at most so often */
+#define EVICT_ROWS 1024  /* that go in one write, about: some 20 milliseconds */
 
 static struct sqlite_backend *sqlite_of(struct cubby_backend *backend) {
     return (struct sqlite_backend *)backend;
@@ -146,12 +147,14 @@ static void read_batch(struct connection *connection, const struct cubby_key *ke
     sqlite3_reset(statement);
 }
 
-/* Removes rows, oldest first, until the limits hold; within a write. */
+/* Removes rows, oldest first, until the limits hold; within a write. It ends before that, and
+ * ret_more is true, where many rows went and the total is at most enough: other writers wait. */
 static int remove_oldest(struct sqlite_backend *sqlite, struct connection *connection,
-                         const struct cubby_trim_limits *limits, const struct cubby_key *keep,
-                         struct cubby_trimmed *trimmed, struct cubby_error *error) {
+                         const struct cubby_trim_limits *limits, uint64_t enough,
+                         const struct cubby_key *keep, struct cubby_trimmed *trimmed,
+                         bool *ret_more, struct cubby_error *error) {
     uint64_t total = total_bytes(connection);
-    size_t removed;
+    size_t removed, all = 0;
 
     do {
         struct batch batch;
@@ -176,7 +179,9 @@ static int remove_oldest(struct sqlite_backend *sqlite, struct connection *conne
             atomic_fetch_add(&sqlite->evictions, 1);
             removed++;
         }
-    } while (removed > 0);
+        all += removed;
+    } while (removed > 0 && (all < EVICT_ROWS || total > enough));
+    *ret_more = removed > 0;
     return 0;
 }
 
@@ -254,6 +259,7 @@ static int put_step(struct sqlite_backend *sqlite, struct connection *connection
     struct cubby_trim_limits limits = {.max_size = sqlite->max_size - sqlite->max_size / 10};
     struct cubby_trimmed trimmed = {0};
     const struct subject *put = context;
+    bool more; /* for later puts */
     int result;
 
     write_uses(sqlite, connection);
@@ -265,7 +271,8 @@ static int put_step(struct sqlite_backend *sqlite, struct connection *connection
     result = insert(sqlite, connection, put->kind, put->key, put->blob, error);
     if (result < 0 || sqlite->max_size == 0 || total_bytes(connection) <= sqlite->max_size)
         return result;
-    result = remove_oldest(sqlite, connection, &limits, put->key, &trimmed, error);
+    result = remove_oldest(sqlite, connection, &limits, sqlite->max_size, put->key, &trimmed, &more,
+                           error);
     if (result == 0)
         shrink(connection);
     return result;
@@ -316,12 +323,14 @@ static int sqlite_clear(struct cubby_backend *backend, struct cubby_error *error
 struct trim {
     const struct cubby_trim_limits *limits;
     struct cubby_trimmed trimmed;
+    bool more;
 };
 
 static int trim_step(struct sqlite_backend *sqlite, struct connection *connection, void *context,
                      struct cubby_error *error) {
     struct trim *trim = context;
-    int result = remove_oldest(sqlite, connection, trim->limits, NULL, &trim->trimmed, error);
+    int result = remove_oldest(sqlite, connection, trim->limits, UINT64_MAX, NULL, &trim->trimmed,
+                               &trim->more, error);
 
     if (result == 0)
         shrink(connection);
@@ -330,9 +339,11 @@ static int trim_step(struct sqlite_backend *sqlite, struct connection *connectio
 
 static int sqlite_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,
                        struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {
-    struct trim trim = {limits, {0}};
-    int result = sqlite_write(sqlite_of(backend), trim_step, &trim, error);
+    struct trim trim = {limits, {0}, true};
+    int result = 0;
 
+    while (result == 0 && trim.more)
+        result = sqlite_write(sqlite_of(backend), trim_step, &trim, error);
     if (result == 0 && ret_trimmed)
         *ret_trimmed = trim.trimmed;
     return result;

@@ -116,7 +116,7 @@ int sqlite_inspect(struct cubby_backend *backend, bool repair, cubby_finding_vis
                    void *context, struct cubby_error *error) {
     struct sqlite_backend *sqlite = (struct sqlite_backend *)backend;
     struct inspection inspection = {sqlite, repair && !sqlite->read_only, visit, context};
-    int result = sqlite_query(sqlite, "PRAGMA quick_check(16)", NULL, 0, report_structure,
+    int result = sqlite_query(sqlite, "PRAGMA integrity_check(16)", NULL, 0, report_structure,
                               &inspection, error);
 
     if (result == 0)

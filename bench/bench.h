@@ -32,6 +32,7 @@ struct row {
 struct bench {
     struct plan plan;
     const char *filter;                  /* part of the names of the rows wanted; NULL for all */
+    unsigned entries;                    /* of a store that has many */
     const char *scratch;                 /* an empty folder */
     const char *command;                 /* path of the command `cubby` */
     const char *kernel;                  /* path of a source for it to compile */
@@ -52,6 +53,9 @@ bool bench_begin(const struct bench *bench, struct row *row, const char *what, s
 /* Measures a row and keeps it. */
 void bench_measure(struct bench *bench, struct row *row);
 
+/* Keeps a row that was measured already. */
+void bench_keep(struct bench *bench, struct row *row, const struct comparison *comparison);
+
 /* Keeps a row that cannot be measured on this machine, with the reason. */
 void bench_skip(struct bench *bench, struct row *row, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -69,5 +73,7 @@ void key_rows(struct bench *bench);
 void header_rows(struct bench *bench);
 void process_rows(struct bench *bench);
 void flight_rows(struct bench *bench);
+void scale_rows(struct bench *bench);
+void crowd_rows(struct bench *bench);
 
 #endif

@@ -14,7 +14,14 @@
 
 #define MS 1000000u
 
-enum { OPTION_JSON = 256, OPTION_QUICK, OPTION_RUNS, OPTION_FILTER, OPTION_COMMAND };
+enum {
+    OPTION_JSON = 256,
+    OPTION_QUICK,
+    OPTION_RUNS,
+    OPTION_FILTER,
+    OPTION_COMMAND,
+    OPTION_ENTRIES
+};
 
 static const struct argp_option OPTIONS[] = {
     {"json", OPTION_JSON, NULL, 0, "Print JSON instead of a table", 0},
@@ -24,6 +31,8 @@ static const struct argp_option OPTIONS[] = {
     {"runs", OPTION_RUNS, "N", 0, "Pairs of batches for each row (default: 301)", 0},
     {"filter", OPTION_FILTER, "NAME", 0, "Only rows in whose name NAME occurs, such as hit/file",
      0},
+    {"entries", OPTION_ENTRIES, "N", 0,
+     "Of the stores that have many, from 1000 to 10000000 (default: 10000)", 0},
     {"command", OPTION_COMMAND, "FILE", 0, "The cubby to run (default: that of the build folder)",
      0},
     {0},
@@ -36,15 +45,16 @@ struct arguments {
     bool quick;
 };
 
-static unsigned parse_runs(struct argp_state *state, const char *text) {
+static unsigned parse_number(struct argp_state *state, const char *option, const char *text,
+                             unsigned long min, unsigned long max) {
     char *end;
-    unsigned long runs;
+    unsigned long number;
 
     errno = 0;
-    runs = strtoul(text, &end, 10);
-    if (errno != 0 || *end || end == text || *text == '-' || runs < 1 || runs > 100000)
-        argp_error(state, "--runs %s: expected a number from 1 to 100000", text);
-    return (unsigned)runs;
+    number = strtoul(text, &end, 10);
+    if (errno != 0 || *end || end == text || *text == '-' || number < min || number > max)
+        argp_error(state, "--%s %s: expected a number from %lu to %lu", option, text, min, max);
+    return (unsigned)number;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -61,7 +71,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         arguments->quick = true;
         return 0;
     case OPTION_RUNS:
-        arguments->bench->plan.runs = parse_runs(state, argument);
+        arguments->bench->plan.runs = parse_number(state, "runs", argument, 1, 100000);
+        return 0;
+    case OPTION_ENTRIES:
+        arguments->bench->entries = parse_number(state, "entries", argument, 1000, 10000000);
         return 0;
     case OPTION_FILTER:
         arguments->bench->filter = argument;
@@ -143,6 +156,8 @@ int main(int argc, char **argv) {
     argp_parse(&ARGP, argc, argv, 0, NULL, &arguments);
     keep_freed_memory();
     complete_plan(&bench.plan, arguments.quick);
+    if (bench.entries == 0)
+        bench.entries = arguments.quick ? 1000 : 10000;
     bench.scratch = scratch_new();
     if (!bench.scratch) {
         fprintf(stderr, "cubby-bench: no folder for its stores could be made: %s; set TMPDIR\n",
@@ -159,6 +174,8 @@ int main(int argc, char **argv) {
     header_rows(&bench);
     process_rows(&bench);
     flight_rows(&bench);
+    crowd_rows(&bench);
+    scale_rows(&bench);
     status = write_report(&bench, &arguments, machine);
     if (bench.row_count == 0) {
         fprintf(stderr, "cubby-bench: no row is named like \"%s\"\n", bench.filter);

@@ -99,3 +99,58 @@ int measure_pair(const struct work *floor, const struct work *subject, const str
     free(numbers);
     return result;
 }
+
+/* ---- Single operations ---------------------------------------------------------------------- */
+
+/* The two in turn; sorts the times of each. */
+static int time_each(const struct work *const works[2], unsigned count, double *const times[2]) {
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned turn = 0; turn < 2; turn++) {
+            unsigned which = (i + turn) % 2;
+            uint64_t ns;
+
+            if (run_batch(works[which], 1, &ns) < 0)
+                return -1;
+            times[which][i] = (double)(ns ? ns : 1);
+        }
+    }
+    for (unsigned which = 0; which < 2; which++)
+        qsort(times[which], count, sizeof(double), compare_numbers);
+    return 0;
+}
+
+int measure_latencies(const struct work *floor, const struct work *subject, const struct plan *plan,
+                      unsigned count, const double *parts, unsigned part_count,
+                      struct comparison *ret_comparisons) {
+    const struct work *works[2] = {floor, subject};
+    size_t runs = plan->runs;
+    double *numbers = calloc(2 * (size_t)count + 3 * runs * part_count, sizeof(*numbers));
+    double *times[2] = {numbers, numbers + count};
+    double *results = numbers + 2 * (size_t)count; /* floor, subject, ratio of each part */
+    int result = numbers ? 0 : -1;
+
+    for (size_t run = 0; run < runs && result == 0; run++) {
+        result = time_each(works, count, times);
+        for (unsigned i = 0; i < part_count && result == 0; i++) {
+            double *of = results + 3 * runs * i;
+
+            of[run] = quantile(times[0], count, parts[i]);
+            of[runs + run] = quantile(times[1], count, parts[i]);
+            of[2 * runs + run] = of[runs + run] / of[run];
+        }
+    }
+    for (unsigned i = 0; i < part_count && result == 0; i++) {
+        double *of = results + 3 * runs * i;
+
+        ret_comparisons[i] = (struct comparison){
+            .floor_ns = spread_of(of, plan->runs),
+            .subject_ns = spread_of(of + runs, plan->runs),
+            .ratio = spread_of(of + 2 * runs, plan->runs),
+            .runs = plan->runs,
+            .floor_batch = 1,
+            .subject_batch = 1,
+        };
+    }
+    free(numbers);
+    return result;
+}

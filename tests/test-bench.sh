@@ -15,7 +15,7 @@ mkdir "$TMPDIR"
 test -z "$(ls "$TMPDIR")" || { echo "the benchmark left files behind"; exit 1; }
 cmp "$work/report.json" "$work/copy.json"
 test "$(grep -c '^hit/file/' "$work/table")" = 3
-if grep -v '^hit/file/' "$work/table" | grep -E '^(hit|put|key|headers|process|flight)/'; then
+if grep -v '^hit/file/' "$work/table" | grep -E '^(hit|put|key|headers|process|flight|crowd|open|get|cap|cycle)/'; then
     echo "--filter let other rows through"
     exit 1
 fi
@@ -44,11 +44,14 @@ has_nvrtc = machine["versions"]["nvrtc"] is not None
 sizes = "4K", "64K", "1M"
 sized = ["hit/memory", "hit/file", "put/file", "hit/file-secret", "put/file-secret", "key/first", "key/other-option"]
 wanted = ["headers/10", "headers/100", "headers/600", "headers/cub", "process/hit-file", "process/start", "flight/file"]
+wanted += [f"crowd/file/{processes}" for processes in (1, 2, 4, 8)]
+many = ["open/{}/1e3", "get/{}/1e3", "cap/{}/1e3/p50", "cap/{}/1e3/p99", "cap/{}/1e3/max", "cycle/{}/1e3"]
+wanted += [name.format("file") for name in many]
 if any(row["name"].startswith("hit/file-zstd/") for row in report["rows"]): # not --without-zstd
     sized += ["hit/file-zstd", "put/file-zstd"]
 if has_sqlite:
     sized += ["hit/sqlite", "put/sqlite"]
-    wanted += ["process/hit-sqlite", "flight/sqlite"]
+    wanted += ["process/hit-sqlite", "flight/sqlite"] + [name.format("sqlite") for name in many]
 wanted += [f"{name}/{size}" for name in sized for size in sizes]
 names = [row["name"] for row in report["rows"]]
 assert sorted(names) == sorted(wanted), names
@@ -62,7 +65,7 @@ for row in report["rows"]:
         assert not has_nvrtc or row["name"] == "headers/cub", row # its headers may be missing
         assert row["name"].startswith(("key/", "headers/", "process/hit")), row
         continue
-    assert report["plan"]["runs"] == 3 and row["runs"] == (1 if row["name"].startswith(("put/", "flight/")) else 3), row
+    assert report["plan"]["runs"] == 3 and row["runs"] == (1 if row["name"].startswith(("put/", "flight/", "crowd/", "cap/", "cycle/")) else 3), row
     for side in "floor", "subject":
         assert row[side]["what"] and row[side]["batch"] >= 1, row
         check_spread(row[side]["ns"])

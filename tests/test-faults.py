@@ -6,8 +6,11 @@ A compile succeeds all the same, with the right bytes; what was stored before is
 store works again once the fault is gone. Memory that runs out ends a command with a message that says
 so at worst: never with another compiler, nor with a list that is not whole.
 
-CUBBY_TEST_FAULTS=N looks at every N-th call only (default 41; 1 is all of them, some ten
-thousand, and takes about half an hour).
+Beside compiles into stores at ease there are those that bring about an eviction, and those whose put
+is followed by a checkpoint.
+
+CUBBY_TEST_FAULTS=N looks at every N-th call only (default 59; 1 is all of them, some ten
+thousand, and takes hours). CUBBY_TEST_SEED says at which it begins.
 """
 
 import itertools
@@ -24,7 +27,12 @@ CUBBY = os.path.join(TOP, "cubby")
 INJECT = os.path.join(TOP, "tests", ".libs", "inject.so")
 DOUBLE = os.path.join(TOP, "tests", ".libs", "fake_nvrtc.so")
 BUILTINS = os.path.join(TOP, "tests", ".libs", "fake_builtins_1.so")
-STRIDE = int(os.environ.get("CUBBY_TEST_FAULTS", "41"))
+STRIDE = int(os.environ.get("CUBBY_TEST_FAULTS", "59"))
+FIRST = int(os.environ.get("CUBBY_TEST_SEED", "0")) % STRIDE
+
+# A cap that three programs keep and a fourth passes, and the pages after which a log is folded in.
+EVICTING_CAP = 13000
+LOG_PAGES = 1024
 
 KINDS = {"open": ["ENOSPC", "EMFILE", "EROFS", "EIO"], "read": ["EIO", "SHORT", "EINTR"],
          "write": ["ENOSPC", "EIO", "EDQUOT", "SHORT", "EINTR"], "sync": ["EIO"],
@@ -59,7 +67,7 @@ class Store:
         source, output = "p%d.cu" % program, os.path.join(self.folder, "out")
         if not os.path.exists(os.path.join(self.folder, source)):
             with open(os.path.join(self.folder, source), "w", encoding="utf-8") as file:
-                file.write("program %d " % program + "x" * 3000)
+                file.write("program %d " % program + "x" * (200000 if program >= 100 else 3000))
         if os.path.exists(output):
             os.unlink(output)
         run = self.run("--json", "compile", "--arch", "sm_90", "--no-toolkit-include", "-o", output,
@@ -85,6 +93,17 @@ class Store:
             status, outcome, right, said = self.compile(program)
             if status != 0 or outcome != "compiled" or not right:
                 raise SystemExit("the store cannot be filled: %s" % said)
+
+    def fill_log(self):
+        """Compiles until the database's log is just short of what makes a put fold it in."""
+        log, program = self.folder + "/store.db-wal", 100
+        while os.path.getsize(log) < (LOG_PAGES - 130) * 4120:
+            self.compile(program)
+            program += 1
+        while os.path.getsize(log) < (LOG_PAGES - 5) * 4120:
+            self.compile(program - 90)  # a small one
+            program += 1
+        return self
 
     def copy_to(self, name):
         """The same in another folder; a SQLite store is at rest, so its files can be copied."""
@@ -154,7 +173,7 @@ def named(said):
 
 def one_verb_fault(job):
     """Memory runs out in a verb that only looks: it says the same, or that memory is short."""
-    store, verb, inject, number, wanted = job
+    store, verb, number, inject, wanted = job
     trial = store.copy_to("trial-%d" % number)
     run = trial.run(*verb, inject=inject)
     same = run.stdout.replace(trial.folder, "") == wanted
@@ -180,42 +199,56 @@ def one_memory_fault(job):
     return problems
 
 
-def jobs(root):
-    """Every store with every action, kind and number of call."""
-    numbers = itertools.count()
+def cases_of(root):
+    """Every store with what is done to it and which programs are there afterwards in any case."""
     specs = {"file": "file:%s", "capped": "file:%s?max_size=1M", "durable": "file:%s?durable=1",
              "sqlite": "sqlite:%s.db", "tiers": "memory,file:%s"}
-    for title, spec in specs.items():
+    evicting = {"file-evicting": "file:%%s?max_size=%d" % EVICTING_CAP,
+                "sqlite-evicting": "sqlite:%%s.db?max_size=%d" % EVICTING_CAP}
+    for title, spec in dict(specs, **evicting).items():
         filled, empty = Store(root, title, spec), Store(root, title + "-empty", spec)
         if filled.run("stats").returncode != 0:
             print("%s: not in this build" % title)
             continue
         filled.fill()
-        cases = [("%s: new" % title, filled, compile_new, [0, 1, 2]),
-                 ("%s: hit" % title, filled, compile_old, [0, 2]),
-                 ("%s: empty store" % title, empty, compile_new, [])]
-        for name, store, action, survivors in cases:
-            for kind, errors in KINDS.items():
-                count = calls(store, action, kind)
-                for n in range(1, count + 1):
-                    for form, error in itertools.product(("", "+"), errors):
-                        if error in ("SHORT", "EINTR") and form == "+":
-                            continue  # no progress at all, for ever, is no system
-                        if next(numbers) % STRIDE == 0:
-                            inject = "%s:%d%s:%s" % (kind, n, form, error)
-                            yield one_fault, (store, name, action, inject, next(numbers), survivors)
-            for n in range(1, calls(store, action, "any") + 1):
-                if next(numbers) % STRIDE == 0:
-                    yield one_fault, (store, name, action, "any:%d:KILL" % n, next(numbers),
-                                      survivors)
-            # What is found and remembered for the first time is on an empty store.
-            stride = STRIDE if store is empty else 4 * STRIDE
-            for n in range(1, calls(store, action, "malloc") + 1):
-                for form in ("", "+"):
-                    if next(numbers) % stride == 0:
-                        yield one_memory_fault, (store, name, action, "malloc:%d%s" % (n, form),
-                                                 next(numbers), survivors)
-        yield from verb_jobs(filled, numbers)
+        if title in evicting:
+            yield "%s: new" % title, filled, compile_new, [1, 2]
+            continue
+        yield "%s: new" % title, filled, compile_new, [0, 1, 2]
+        yield "%s: hit" % title, filled, compile_old, [0, 2]
+        yield "%s: empty store" % title, empty, compile_new, []
+        if title == "sqlite":
+            full = Store(root, "sqlite-log", spec)
+            full.fill()
+            yield "sqlite-checkpoint: new", full.fill_log(), compile_new, [0, 1, 2, 100, 101]
+
+
+def jobs(root):
+    """Every case with every kind and number of call."""
+    numbers = itertools.count(STRIDE - FIRST)
+    for name, store, action, survivors in cases_of(root):
+        for kind, errors in KINDS.items():
+            count = calls(store, action, kind)
+            for n in range(1, count + 1):
+                for form, error in itertools.product(("", "+"), errors):
+                    if error in ("SHORT", "EINTR") and form == "+":
+                        continue  # no progress at all, for ever, is no system
+                    if next(numbers) % STRIDE == 0:
+                        inject = "%s:%d%s:%s" % (kind, n, form, error)
+                        yield one_fault, (store, name, action, inject, next(numbers), survivors)
+        for n in range(1, calls(store, action, "any") + 1):
+            if next(numbers) % STRIDE == 0:
+                yield one_fault, (store, name, action, "any:%d:KILL" % n, next(numbers),
+                                  survivors)
+        # What is found and remembered for the first time is on an empty store.
+        stride = 4 * STRIDE if survivors else STRIDE
+        for n in range(1, calls(store, action, "malloc") + 1):
+            for form in ("", "+"):
+                if next(numbers) % stride == 0:
+                    yield one_memory_fault, (store, name, action, "malloc:%d%s" % (n, form),
+                                             next(numbers), survivors)
+        if action is compile_old:
+            yield from verb_jobs(store, numbers)
 
 
 def verb_jobs(store, numbers):
@@ -232,7 +265,7 @@ def verb_jobs(store, numbers):
         for n in range(1, calls(store, look, "malloc") + 1):
             for form in ("", "+"):
                 if next(numbers) % STRIDE == 0:
-                    yield one_verb_fault, (store, verb, "malloc:%d%s" % (n, form), next(numbers),
+                    yield one_verb_fault, (store, verb, next(numbers), "malloc:%d%s" % (n, form),
                                            wanted)
 
 
@@ -251,19 +284,21 @@ def main():
         print("a sanitizer or a profiler is in the way, which cannot do without memory itself")
         sys.exit(77)
     root = tempfile.mkdtemp()
-    tried, problems = 0, []
+    tried, problems = {"failed calls": 0, "kills": 0, "failed allocations": 0}, []
     try:
         make_toolkit(root)
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            for found in pool.map(lambda job: job[0](job[1]), jobs(root)):
-                tried += 1
+            for inject, found in pool.map(lambda job: (job[1][3], job[0](job[1])), jobs(root)):
+                tried["kills" if inject.endswith("KILL") else
+                      "failed allocations" if inject.startswith("malloc") else "failed calls"] += 1
                 problems += found
     finally:
         shutil.rmtree(root, ignore_errors=True)
     for problem in problems[:40]:
         print(problem)
-    print("%d faults tried, %d problems" % (tried, len(problems)))
-    sys.exit(1 if problems or tried == 0 else 0)
+    print("faults: %s, %d problems" % (", ".join("%d %s" % (count, what)
+                                                   for what, count in tried.items()), len(problems)))
+    sys.exit(1 if problems or not all(tried.values()) else 0)
 
 
 if __name__ == "__main__":

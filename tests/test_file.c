@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "backends/file.h"
+#include "cache/cache.h"
 #include "store_tools.h"
 
 /* ---- Helpers -------------------------------------------------------------------------- */
@@ -597,6 +598,58 @@ START_TEST(test_damage) {
 }
 END_TEST
 
+/* A file of a petabyte, all of it a hole: no memory is asked for on its word, nothing has to make
+ * room for it, and it goes like any other damage. */
+START_TEST(test_a_huge_hole_is_damage) {
+    char *store = new_path(), *entry = entry_path(store, "user", 1);
+    char *other_entry = entry_path(store, "user", 2);
+    struct cubby_cache *cache = open_cache(store);
+    const struct cubby_trim_limits limits = {.max_size = 1 << 20};
+    struct cubby_key key = key_of(1), other = key_of(2);
+    struct cubby_verify_result found;
+    struct cubby_trimmed trimmed;
+
+    ck_assert_int_eq(cubby_cache_put(cache, &key, TEXT, sizeof(TEXT), NULL), 0);
+    ck_assert_int_eq(cubby_cache_put(cache, &other, TEXT, sizeof(TEXT), NULL), 0);
+    for (int largest = 0; largest < 2; largest++) {
+        /* The second is as large as ext4 lets a file be, about. */
+        ck_assert_int_eq(truncate(entry, largest ? (off_t)15 << 40 : ((off_t)1 << 30) + 1), 0);
+        ck_assert_int_eq(cubby_cache_verify(cache, 0, NULL, NULL, &found, NULL), 0);
+        ck_assert_uint_eq(found.damaged, 1);
+        ck_assert(!cache_has(cache));
+        ck_assert(!is_there(entry));
+        ck_assert_int_eq(cubby_cache_put(cache, &key, TEXT, sizeof(TEXT), NULL), 0);
+        ck_assert(cache_has(cache));
+    }
+    ck_assert_int_eq(truncate(entry, (off_t)15 << 40), 0);
+    ck_assert_int_eq(cubby_cache_trim(cache, &limits, &trimmed, NULL), 0);
+    ck_assert_uint_eq(trimmed.entries, 0);
+    ck_assert(!is_there(entry));
+    ck_assert(is_there(other_entry));
+    cubby_cache_unref(cache);
+    free(other_entry);
+    free(entry);
+    free(store);
+}
+END_TEST
+
+START_TEST(test_put_of_more_than_the_largest_entry) {
+    char *store = new_path();
+    struct cubby_cache *cache = open_cache(store);
+    struct cubby_blob *blob = cubby_blob_new(CUBBY_ENTRY_MAX_SIZE + 1); /* never written to */
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_key key = key_of(1);
+
+    ck_assert_ptr_nonnull(blob);
+    ck_assert_int_eq(cache_store(cache, CUBBY_ENTRY_USER, &key, blob, &error), CUBBY_ERR_IO);
+    ck_assert_msg(strstr(error.message, "at most 1 GiB") != NULL, "%s", error.message);
+    cubby_error_clear(&error);
+    cubby_blob_unref(blob);
+    cubby_cache_unref(cache);
+    free(store);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("file");
     TCase *tcase = tcase_create("all");
@@ -620,6 +673,8 @@ int main(void) {
     tcase_add_test(tcase, test_read_only_mount);
     tcase_add_test(tcase, test_full_disk);
     tcase_add_test(tcase, test_damage);
+    tcase_add_test(tcase, test_a_huge_hole_is_damage);
+    tcase_add_test(tcase, test_put_of_more_than_the_largest_entry);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

@@ -283,6 +283,36 @@ START_TEST(test_writers_that_never_close) {
 }
 END_TEST
 
+/* What others store while a store is being cleared still counts. */
+static void put_some(void *context) {
+    struct cubby_backend *file = open_file(context, CAP);
+
+    put_many(file, 0, CAP / SIZE / 4);
+    store_close(file);
+}
+
+START_TEST(test_clear_among_writers) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    int root = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (unsigned round = 0; round < 20; round++) {
+        pid_t writer = start_child(put_some, store);
+        struct account account;
+        int status;
+
+        while (waitpid(writer, &status, WNOHANG) == 0)
+            ck_assert_int_eq(file->ops->clear(file, NULL), 0);
+        ck_assert_int_eq(status, 0);
+        ck_assert(account_read(root, &account));
+        ck_assert_uint_ge(account.bytes, store_stats(file).bytes);
+    }
+    close(root);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
 /* ---- Locks and forks --------------------------------------------------------------------------
  */
 
@@ -318,15 +348,141 @@ START_TEST(test_a_forked_child_keeps_no_lock) {
 }
 END_TEST
 
+/* ---- Large stores -----------------------------------------------------------------------------
+ */
+
+static void set_half_as_much_again(struct account *account, const void *context) {
+    (void)context;
+    account->bytes += account->bytes / 2;
+}
+
+/* Of a store with more entries than a sample only a part is looked at, and the cap is kept all the
+ * same, what was used last stays, and a total that was far too high is found out. */
+START_TEST(test_evicted_part_by_part) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    struct account account;
+    int root;
+
+    ((struct file_backend *)file)->sample = 60;
+    for (unsigned i = 0; i < 5 * CAP / SIZE; i++) {
+        store_put(file, i, i, SIZE);
+        set_age(store, i, 100000 - (int64_t)i);
+        ck_assert_uint_le(store_stats(file).bytes, CAP + SIZE);
+        ck_assert(i < CAP / SIZE || store_stats(file).bytes >= CAP / 10 * 7);
+    }
+    for (unsigned i = 5 * CAP / SIZE - CAP / SIZE / 8; i < 5 * CAP / SIZE; i++)
+        store_expect(file, i, i, SIZE);
+    root = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_eq(account_change(root, set_half_as_much_again, NULL, NULL), 0);
+    store_put(file, 0, 0, SIZE);
+    ck_assert(account_read(root, &account));
+    ck_assert_uint_eq(account.bytes, store_stats(file).bytes);
+    ck_assert_uint_ge(account.bytes, CAP / 10 * 7);
+    close(root);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
+/* ---- Processes that were stopped ----------------------------------------------------------------
+ */
+
+static void stop_under_lock(struct account *account, const void *context) {
+    (void)account;
+    (void)context;
+    raise(SIGSTOP);
+}
+
+/* Stopped while it holds the lock on the counters. */
+static void hold_counters(void *context) {
+    int root = open(context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    account_change(root, stop_under_lock, NULL, NULL);
+    close(root);
+}
+
+static void hold_evictions(void *context) {
+    char *path = path_in(context, "tmp/evict.lock");
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+    raise(SIGSTOP);
+    close(lock);
+    free(path);
+}
+
+static pid_t start_stopped(void (*run)(void *context), char *store) {
+    pid_t child = start_child(run, store);
+    int status;
+
+    ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+    ck_assert(WIFSTOPPED(status));
+    return child;
+}
+
+static void end_stopped(pid_t child) {
+    ck_assert_int_eq(kill(child, SIGCONT), 0);
+    end_child(child);
+}
+
+/* Puts, hits and statistics go on, the cap is kept, and what could not be told is told later. */
+START_TEST(test_holder_of_the_counters_stopped) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    uint64_t start = monotonic_ns();
+    struct account account;
+    pid_t holder;
+    int root;
+
+    put_many(file, 0, CAP / SIZE / 2);
+    holder = start_stopped(hold_counters, store);
+    for (unsigned i = 1000; i < 1000 + 3 * CAP / SIZE; i++) {
+        store_put(file, i, i, SIZE);
+        store_expect(file, i, i, SIZE);
+    }
+    ck_assert_uint_le(store_stats(file).bytes, CAP + CAP / 10);
+    ck_assert_uint_lt(monotonic_ns() - start, 30 * (uint64_t)1000000000);
+    end_stopped(holder);
+    ck_assert_int_eq(file->ops->flush(file, NULL), 0);
+    root = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert(account_read(root, &account));
+    close(root);
+    ck_assert_uint_gt(account.counters.evictions, 0);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
+/* Once there is a batch too much the others do not rely on the one that was to make room. */
+START_TEST(test_evictor_stopped) {
+    char *store = new_path();
+    struct cubby_backend *file = open_file(store, CAP);
+    pid_t holder = start_stopped(hold_evictions, store);
+
+    for (unsigned i = 0; i < CAP / SIZE + CAP / SIZE / 5; i++) {
+        store_put(file, i, i, SIZE);
+        ck_assert_uint_le(store_stats(file).bytes, CAP + CAP / 10);
+    }
+    ck_assert_uint_gt(store_stats(file).counters.evictions, 0);
+    end_stopped(holder);
+    store_close(file);
+    free(store);
+}
+END_TEST
+
 static void hold_evictor_lock(void *context) {
     const struct timespec while_ = {0, 300000000};
     char *path = path_in(context, "tmp/evict.lock"), *held = path_in(context, "held");
+    char *released = path_in(context, "released");
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     ck_assert_int_eq(flock(lock, LOCK_EX), 0);
     write_file(held, "", 0);
     nanosleep(&while_, NULL);
+    write_file(released, "", 0);
     close(lock);
+    free(released);
     free(held);
     free(path);
 }
@@ -346,6 +502,25 @@ START_TEST(test_trim_waits_for_its_turn) {
     ck_assert_uint_eq(store_walk(file), 0);
     end_child(holder);
     store_close(file);
+    free(held);
+    free(store);
+}
+END_TEST
+
+/* Else each would set the total by what it found before the other changed it. */
+START_TEST(test_clear_waits_for_an_eviction) {
+    char *store = new_path(), *held = path_in(store, "held"), *released;
+    struct cubby_backend *file = open_file(store, 0);
+    pid_t holder = start_child(hold_evictor_lock, store);
+
+    while (access(held, F_OK) < 0)
+        usleep(1000);
+    released = path_in(store, "released");
+    ck_assert_int_eq(file->ops->clear(file, NULL), 0);
+    ck_assert_int_eq(access(released, F_OK), 0);
+    end_child(holder);
+    store_close(file);
+    free(released);
     free(held);
     free(store);
 }
@@ -470,8 +645,13 @@ int main(void) {
     tcase_add_test(tcase, test_capped_and_uncapped_at_once);
     tcase_add_loop_test(tcase, test_damaged_account, 0, 5);
     tcase_add_test(tcase, test_writers_that_never_close);
+    tcase_add_test(tcase, test_clear_among_writers);
     tcase_add_test(tcase, test_a_forked_child_keeps_no_lock);
+    tcase_add_test(tcase, test_evicted_part_by_part);
+    tcase_add_test(tcase, test_holder_of_the_counters_stopped);
+    tcase_add_test(tcase, test_evictor_stopped);
     tcase_add_test(tcase, test_trim_waits_for_its_turn);
+    tcase_add_test(tcase, test_clear_waits_for_an_eviction);
     tcase_add_test(tcase, test_fork_counts_once);
     tcase_add_test(tcase, test_crowd);
     suite_add_tcase(suite, tcase);

@@ -224,6 +224,53 @@ START_TEST(test_large_entries) {
 }
 END_TEST
 
+#define ROWS 20000u
+#define ROW_SIZE 40u
+
+/* Many entries go over many puts, so that none of them holds up the other writers for long; but the
+ * cap is kept by each, and a trim is whole. */
+START_TEST(test_evictions_are_spread) {
+    const struct cubby_trim_limits half = {.max_size = ROWS / 2 * ROW_SIZE};
+    char *path = new_path();
+    struct cubby_backend *sqlite = open_sqlite(path, ROWS * ROW_SIZE);
+    struct cubby_trimmed trimmed = {0};
+    uint64_t before = 0;
+    char *sql;
+
+    ck_assert_int_gt(
+        asprintf(&sql,
+                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u) "
+                 "INSERT INTO entry (key, kind, used_at, size, data) "
+                 "SELECT randomblob(32), 0, i, %u, zeroblob(%u) FROM n",
+                 ROWS, ROW_SIZE, ROW_SIZE),
+        0);
+    run_sql(path, sql);
+    for (unsigned i = 0; i < 5; i++) {
+        struct cubby_store_stats stats;
+
+        store_put(sqlite, i, i, ROW_SIZE);
+        stats = store_stats(sqlite);
+        ck_assert_uint_le(stats.bytes, ROWS * ROW_SIZE);
+        ck_assert_uint_le(stats.counters.evictions - before, 1100);
+        before = stats.counters.evictions;
+    }
+    ck_assert_uint_gt(before, 0);
+    ck_assert_int_eq(sqlite->ops->trim(sqlite, &half, &trimmed, NULL), 0);
+    ck_assert_uint_eq(store_stats(sqlite).bytes, half.max_size);
+    ck_assert_uint_gt(trimmed.entries, 5000);
+    for (unsigned i = 0; i < 5; i++)
+        store_expect(sqlite, i, i, ROW_SIZE);
+    store_close(sqlite);
+    sqlite = open_sqlite(path, ROWS / 10 * ROW_SIZE); /* a lower cap holds from the first put on */
+    store_put(sqlite, 7, 7, ROW_SIZE);
+    ck_assert_uint_le(store_stats(sqlite).bytes, ROWS / 10 * ROW_SIZE);
+    store_close(sqlite);
+    expect_sound(path);
+    free(sql);
+    free(path);
+}
+END_TEST
+
 START_TEST(test_cap_lowered) {
     char *path = new_path();
     struct cubby_backend *sqlite = open_sqlite(path, 0);
@@ -532,6 +579,7 @@ int main(void) {
     tcase_add_test(tcase, test_a_hit_saves_an_entry);
     tcase_add_test(tcase, test_the_entry_just_written_stays);
     tcase_add_test(tcase, test_large_entries);
+    tcase_add_test(tcase, test_evictions_are_spread);
     tcase_add_test(tcase, test_cap_lowered);
     tcase_add_test(tcase, test_a_slow_reader);
     tcase_add_test(tcase, test_log_stays_short_under_writers);

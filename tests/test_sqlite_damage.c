@@ -265,6 +265,49 @@ START_TEST(test_damaged_pages) {
 }
 END_TEST
 
+static unsigned damage_found(const char *path) {
+    struct cubby_verify_result found;
+    struct cubby_cache *cache;
+    char *spec;
+
+    ck_assert_int_gt(asprintf(&spec, "sqlite:%s", path), 0);
+    ck_assert_int_eq(cubby_cache_open(spec, &cache, NULL), 0);
+    ck_assert_int_eq(cubby_cache_verify(cache, 0, NULL, NULL, &found, NULL), 0);
+    cubby_cache_unref(cache);
+    free(spec);
+    return (unsigned)found.damaged;
+}
+
+/* An index that does not fit its table, which only a full check finds: met by verify, or by an
+ * eviction.
+ */
+START_TEST(test_damaged_index) {
+    const struct cubby_trim_limits all = {.used_before = INT64_MAX};
+    char *path = make_database(5), *bytes;
+    struct cubby_backend *sqlite;
+    size_t size;
+
+    run_sql(path, "PRAGMA writable_schema = ON;"
+                  "CREATE TEMP TABLE saved AS SELECT * FROM main.sqlite_schema "
+                  "WHERE name = 'entry_by_key';"
+                  "DELETE FROM main.sqlite_schema WHERE name = 'entry_by_key';"
+                  "PRAGMA writable_schema = RESET; UPDATE entry SET key = randomblob(32);"
+                  "PRAGMA writable_schema = ON; INSERT INTO main.sqlite_schema SELECT * FROM saved;"
+                  "PRAGMA writable_schema = RESET; PRAGMA wal_checkpoint(TRUNCATE)");
+    bytes = read_whole(path, &size);
+    if (_i == 0) {
+        ck_assert_uint_gt(damage_found(path), 0);
+    } else {
+        sqlite = open_sqlite(path);
+        ck_assert_int_eq(sqlite->ops->trim(sqlite, &all, NULL, NULL), CUBBY_ERR_CORRUPT);
+        store_close(sqlite);
+    }
+    expect_set_aside(path, bytes, size);
+    free(bytes);
+    free(path);
+}
+END_TEST
+
 /* A suspicion that proves wrong costs a check and nothing else. */
 START_TEST(test_suspicion_without_damage) {
     char *path = make_database(5), *lock = with_suffix(path, "-cubby-lock");
@@ -512,6 +555,7 @@ int main(void) {
     tcase_add_loop_test(tcase, test_damaged_header, 0, 3);
     tcase_add_test(tcase, test_truncated);
     tcase_add_test(tcase, test_damaged_pages);
+    tcase_add_loop_test(tcase, test_damaged_index, 0, 2);
     tcase_add_test(tcase, test_suspicion_without_damage);
     tcase_add_test(tcase, test_damaged_while_in_use);
     tcase_add_test(tcase, test_many_open_a_damaged_one);

@@ -36,6 +36,12 @@ extern "C" {
 /** Size of a key in bytes: a BLAKE2b-256 digest. */
 #define CUBBY_KEY_SIZE 32
 
+/**
+ * No entry has more bytes: the cache puts none, and what lies in a store and claims to be larger is
+ * damaged, and is not read.
+ */
+#define CUBBY_ENTRY_MAX_SIZE ((uint64_t)1 << 30)
+
 /** A key. Keys are digests, so any part of one is evenly distributed. */
 struct cubby_key {
     uint8_t bytes[CUBBY_KEY_SIZE];

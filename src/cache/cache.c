@@ -243,7 +243,14 @@ int cache_put_into(struct cubby_cache *cache, size_t i, enum cubby_entry_kind ki
                    struct cubby_error *error) {
     struct cubby_backend *tier = cache->tiers[i];
     struct cubby_blob *formed = NULL;
-    int result = entry_reform(blob, kind, key, &cache->forms[i], &formed, error);
+    int result = 0;
+
+    if (cubby_blob_size(blob) > CUBBY_ENTRY_MAX_SIZE)
+        result = error_set(error, CUBBY_ERR_INVALID,
+                           "an entry of %zu bytes is too large: a store takes at most 1 GiB",
+                           cubby_blob_size(blob));
+    if (result == 0)
+        result = entry_reform(blob, kind, key, &cache->forms[i], &formed, error);
 
     if (result == 0)
         result = tier->ops->put(tier, kind, key, formed, error);

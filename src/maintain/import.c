@@ -14,7 +14,6 @@
 #include "util/buffer.h"
 
 #define CHUNK (64u * 1024)
-#define MAX_ENTRY ((size_t)1 << 30)
 
 struct reader {
     const struct libarchive *lib;
@@ -144,7 +143,7 @@ static const char *find_fault(const struct libarchive *lib, struct member *membe
     if (lib->archive_entry_sparse_count(header) > 0)
         return "it is a sparse file";
     if (lib->archive_entry_size(header) < 0 ||
-        (uint64_t)lib->archive_entry_size(header) > MAX_ENTRY)
+        (uint64_t)lib->archive_entry_size(header) > CUBBY_ENTRY_MAX_SIZE)
         return "it is larger than 1 GiB";
     return NULL;
 }
@@ -158,7 +157,7 @@ static int read_member(struct reader *reader, struct cubby_blob **ret_blob,
     la_ssize_t size;
 
     while ((size = reader->lib->archive_read_data(reader->archive, reader->chunk, CHUNK)) > 0 &&
-           !bytes.failed && bytes.size <= MAX_ENTRY)
+           !bytes.failed && bytes.size <= CUBBY_ENTRY_MAX_SIZE)
         buffer_add(&bytes, reader->chunk, (size_t)size);
     if (size == 0 && !bytes.failed)
         blob = cubby_blob_copy(bytes.data, bytes.size);

@@ -3,8 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Between two looks at a lock: soon at first, as most are held for microseconds. */
+#define PAUSE_MIN_NS 20000
+#define PAUSE_MAX_NS 2000000
 
 ssize_t fd_read_full(int fd, void *data, size_t size) {
     size_t done = 0;
@@ -68,4 +74,20 @@ bool fd_has_name(int fd, int folder, const char *name) {
     return fstat(fd, &opened) == 0 && opened.st_nlink > 0 &&
            fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
            opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+int fd_flock_within(int fd, int operation, unsigned ms) {
+    struct timespec pause = {0, PAUSE_MIN_NS};
+    int64_t left = (int64_t)ms * 1000000;
+
+    while (flock(fd, operation | LOCK_NB) < 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN || left <= 0)
+            return -1;
+        nanosleep(&pause, NULL);
+        left -= pause.tv_nsec;
+        pause.tv_nsec = pause.tv_nsec < PAUSE_MAX_NS ? 2 * pause.tv_nsec : PAUSE_MAX_NS;
+    }
+    return 0;
 }

@@ -26,5 +26,10 @@ int fd_open_folder(int base, const char *name, mode_t mode);
 /* True if the open file is still the one that has that name in the folder: else the name may be
  * another's by now. */
 bool fd_has_name(int fd, int folder, const char *name);
+/* As flock(), LOCK_SH or LOCK_EX, but waits at most so many milliseconds: who holds the lock may
+ * have been stopped. What counts is the time asleep, so that where waiter and holder were both
+ * stopped, the holder still has its time. Returns 0, or -1 with errno: EAGAIN where others kept it.
+ */
+int fd_flock_within(int fd, int operation, unsigned ms);
 
 #endif
