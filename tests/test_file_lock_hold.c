@@ -400,7 +400,8 @@ START_TEST(test_child_that_outlives_the_holder) {
     if (child == 0)
         die_before_child(path, until);
     expect_status(child);
-    take(lock, EXCLUSIVE, 0);
+    take(lock, EXCLUSIVE,
+         CUBBY_FILE_LOCK_TIMEOUT_NS); /* the child gives it up when it first runs */
     close(until[1]);
     close(until[0]);
     cubby_file_lock_free(lock);
