@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/error.h"
+#include "util/utf8.h"
 
 #undef place_error
 #undef place_pass
@@ -23,14 +24,14 @@ static void path_add(struct path *path, char c) {
         path->text[path->size++] = c;
 }
 
-/* A message is one line, and a pointer has two characters that stand for others. */
+/* A pointer has two characters that stand for others. */
 static void path_add_key(struct path *path, const char *key) {
     for (; *key; key++) {
         if (*key == '~' || *key == '/') {
             path_add(path, '~');
             path_add(path, *key == '~' ? '0' : '1');
         } else {
-            path_add(path, (unsigned char)*key < ' ' || *key == 0x7f ? '?' : *key);
+            path_add(path, *key);
         }
     }
 }
@@ -46,24 +47,24 @@ static void path_add_place(struct path *path, const struct place *place) {
     path_add_key(path, place->key ? place->key : number);
 }
 
-/* A character that was cut through at the end is left out. */
-static void path_end(struct path *path) {
-    size_t size = path->size;
-
-    while (size > 0 && ((unsigned char)path->text[size - 1] & 0xc0) == 0x80)
-        size--;
-    if (path->size + 1 == sizeof(path->text) && size > 0 &&
-        (unsigned char)path->text[size - 1] >= 0xc0)
-        path->size = size - 1;
-    path->text[path->size] = '\0';
-}
-
 static void path_of(const struct place *place, struct path *ret_path) {
     ret_path->size = 0;
     path_add_place(ret_path, place);
-    path_end(ret_path);
+    ret_path->text[ret_path->size] = '\0';
     if (!place)
         snprintf(ret_path->text, sizeof(ret_path->text), "the engine");
+}
+
+/* A message is one line of UTF-8, whatever it repeats of the engine, and wherever that was cut. */
+static void make_line(char *message) {
+    size_t size = strlen(message), offset;
+
+    for (char *c = message; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
+    while (!utf8_is_valid(message, size, &offset))
+        message[offset] = '?';
 }
 
 int place_error(const struct place *place, struct cubby_error *error, const char *format, ...) {
@@ -71,11 +72,15 @@ int place_error(const struct place *place, struct cubby_error *error, const char
     struct path path;
     va_list arguments;
 
+    if (!error || error->code != CUBBY_OK)
+        return CUBBY_ERR_INVALID;
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
     path_of(place, &path);
-    return error_set(error, CUBBY_ERR_INVALID, "%s: %s", path.text, message);
+    error_set(error, CUBBY_ERR_INVALID, "%s: %s", path.text, message);
+    make_line(error->message);
+    return CUBBY_ERR_INVALID;
 }
 
 int place_pass(const struct place *place, struct cubby_error *error, struct cubby_error *from) {
@@ -85,6 +90,7 @@ int place_pass(const struct place *place, struct cubby_error *error, struct cubb
     path_of(place, &path);
     if (error && error->code == CUBBY_OK) {
         error_set(error, code, "%s: %s", path.text, from->message);
+        make_line(error->message);
         error->os_error = from->os_error;
     }
     cubby_error_clear(from);
