@@ -34,22 +34,24 @@ const char *expression_problem(const struct cubby_expression *expression) {
     }
 }
 
+/* NULL when memory is short. */
 static struct cubby_expression *new_node(enum expression_kind kind) {
     struct cubby_expression *node = calloc(1, sizeof(*node));
 
-    if (!node)
-        return &no_memory;
-    node->kind = kind;
-    node->nodes = 1;
-    node->depth = 1;
+    if (node) {
+        node->kind = kind;
+        node->nodes = 1;
+        node->depth = 1;
+    }
     return node;
 }
 
 struct cubby_expression *cubby_expression_constant(int64_t value) {
     struct cubby_expression *node = new_node(EXPRESSION_CONSTANT);
 
-    if (!is_static(node))
-        node->value = value;
+    if (!node)
+        return &no_memory;
+    node->value = value;
     return node;
 }
 
@@ -59,8 +61,8 @@ struct cubby_expression *cubby_expression_dim(const char *name) {
     if (!name)
         return &no_name;
     node = new_node(EXPRESSION_DIM);
-    if (is_static(node))
-        return node;
+    if (!node)
+        return &no_memory;
     node->name = strdup(name);
     if (node->name)
         return node;
@@ -88,14 +90,13 @@ static struct cubby_expression *refuse(enum cubby_operator operation, struct cub
 struct cubby_expression *cubby_expression_operation(enum cubby_operator operation,
                                                     struct cubby_expression *left,
                                                     struct cubby_expression *right) {
-    struct cubby_expression *node = refuse(operation, left, right);
+    struct cubby_expression *refused = refuse(operation, left, right);
+    struct cubby_expression *node = refused ? NULL : new_node(EXPRESSION_OPERATION);
 
-    if (!node)
-        node = new_node(EXPRESSION_OPERATION);
-    if (is_static(node)) {
+    if (!node) {
         cubby_expression_free(left);
         cubby_expression_free(right);
-        return node;
+        return refused ? refused : &no_memory;
     }
     node->operation = operation;
     node->left = left;

@@ -154,11 +154,13 @@ static int check_programs(const struct cubby_engine_plan *plan, struct cubby_err
 int plan_check_flow(struct cubby_engine_plan *plan, struct cubby_error *error) {
     size_t count = plan->tensor_count + 1;
     bool *marks = calloc(3 * count, sizeof(*marks));
-    struct flow flow = {plan, marks, marks + count, marks + 2 * count};
+    struct flow flow = {.plan = plan, .written = marks};
     int result;
 
     if (!marks)
         return error_no_memory(error);
+    flow.used = marks + count;
+    flow.derived = marks + 2 * count;
     result = check_launches(&flow, error);
     if (result == 0 && plan->launch_count == 0)
         result = place_error(PLACE_KEY(NULL, "launches"), error,

@@ -36,7 +36,7 @@ static int read_operator(const json_t *list, const struct place *place,
 
 static int read_operation(const json_t *list, unsigned depth, const struct place *place,
                           struct cubby_expression **ret_expression, struct cubby_error *error) {
-    struct cubby_expression *whole = NULL, *operand;
+    struct cubby_expression *whole = NULL, *operand = NULL;
     enum cubby_operator operation = CUBBY_OPERATOR_ADD;
     int result = read_operator(list, place, &operation, error);
 

@@ -69,7 +69,7 @@ static int read_expressions(const json_t *list, const struct place *place,
 static int read_dim(struct cubby_engine_builder *builder, const json_t *value,
                     const struct place *place, struct cubby_error *error) {
     static const char *const KEYS[] = {"name", "min", "opt", "max", NULL};
-    struct cubby_engine_dim dim;
+    struct cubby_engine_dim dim = {0};
     int result = field_object(value, KEYS, place, error);
 
     if (result == 0)
@@ -407,7 +407,7 @@ static int read_document(const json_t *document, const char *folder,
 
     if (result == 0)
         result = cubby_engine_builder_new(name, folder, &builder, error);
-    if (result < 0)
+    if (result != 0)
         return result;
     result = read_lists(builder, document, error);
     if (result == 0)

@@ -96,16 +96,19 @@ bool dtype_is_scalar(enum cubby_dtype dtype) {
 }
 
 struct interval dtype_interval(enum cubby_dtype dtype) {
-    bool is_signed = dtype == CUBBY_DTYPE_INT8 || dtype == CUBBY_DTYPE_INT16 ||
-                     dtype == CUBBY_DTYPE_INT32 || dtype == CUBBY_DTYPE_INT64;
-    unsigned bits = 8 * (unsigned)cubby_dtype_size(dtype);
-    uint64_t all = UINT64_MAX >> (64 - bits);
+    static const struct interval INTERVALS[] = {
+        [CUBBY_DTYPE_BOOL] = {0, 1},
+        [CUBBY_DTYPE_INT8] = {INT8_MIN, INT8_MAX},
+        [CUBBY_DTYPE_UINT8] = {0, UINT8_MAX},
+        [CUBBY_DTYPE_INT16] = {INT16_MIN, INT16_MAX},
+        [CUBBY_DTYPE_UINT16] = {0, UINT16_MAX},
+        [CUBBY_DTYPE_INT32] = {INT32_MIN, INT32_MAX},
+        [CUBBY_DTYPE_UINT32] = {0, UINT32_MAX},
+        [CUBBY_DTYPE_INT64] = {INT64_MIN, INT64_MAX},
+        [CUBBY_DTYPE_UINT64] = {0, INT64_MAX},
+    };
 
-    if (dtype == CUBBY_DTYPE_BOOL)
-        return (struct interval){0, 1};
-    if (is_signed)
-        return (struct interval){-(int64_t)(all >> 1) - 1, (int64_t)(all >> 1)};
-    return (struct interval){0, bits == 64 ? INT64_MAX : (int64_t)all};
+    return INTERVALS[dtype];
 }
 
 bool dtype_holds_real(enum cubby_dtype dtype, double value) {
