@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <elf.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +214,9 @@ static const char SOURCE[] =
     "extern \"C\" __global__ void many(float *a, int n, char c, double d, short s, aligned o, bool "
     "b)"
     " { if (n) a[0] = d + c + s + o.x[0] + b; }\n"
+    "#ifdef WIDE\n"
     "extern \"C\" __global__ void wide(const large b, int *out) { *out = b.bytes[threadIdx.x]; }\n"
+    "#endif\n"
     "extern \"C\" __global__ void constant(const __grid_constant__ aligned o, float *x)"
     " { *x = o.x[2]; }\n"
     "extern \"C\" __global__ void nothing(empty e, int *x) { *x = 1; }\n"
@@ -229,11 +232,11 @@ static const struct {
     {"none", 0, {{0}}},
     {"unused", 2, {{0, 4}, {8, 8}}},
     {"many", 7, {{0, 8}, {8, 4}, {12, 1}, {16, 8}, {24, 2}, {32, 32}, {64, 1}}},
-    {"wide", 2, {{0, 5000}, {5000, 8}}},
     {"constant", 2, {{0, 32}, {32, 8}}},
     {"nothing", 2, {{0, 1}, {8, 8}}},
     {"shape<double>", 2, {{0, 8}, {8, 8}}},
     {"shape<char>", 2, {{0, 8}, {8, 1}}},
+    {"wide", 2, {{0, 5000}, {5000, 8}}}, /* from CUDA 12.1 on */
 };
 
 #define COUNT(table) (int)(sizeof(table) / sizeof(*(table)))
@@ -241,21 +244,32 @@ static const struct {
 static const char *const ARCHS[] = {"sm_75", "sm_80",  "sm_86",  "sm_89",
                                     "sm_90", "sm_90a", "sm_100", "sm_120"};
 
+static struct cubby_toolchain toolchain;
+
+/* Parameters of more than 4 KiB came with CUDA 12.1. */
+static int kernel_count(void) {
+    bool wide = toolchain.major * 100 + toolchain.minor >= 1201;
+
+    return wide ? COUNT(KERNELS) : COUNT(KERNELS) - 1;
+}
+
 /* NULL where this NVRTC does not know the architecture. */
 static struct cubby_object *compile(const char *arch, const char *option) {
     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
     struct cubby_error error = CUBBY_ERROR_INIT;
     const char *names[COUNT(KERNELS)];
+    const char *strings[] = {"-std=c++17", kernel_count() == COUNT(KERNELS) ? "-DWIDE" : "-DNARROW",
+                             option};
     struct cubby_program *program;
     struct cubby_object *object = NULL;
 
-    for (int i = 0; i < COUNT(KERNELS); i++)
+    for (int i = 0; i < kernel_count(); i++)
         names[i] = KERNELS[i].name;
     options.arch = arch;
-    options.options = &option;
-    options.option_count = option ? 1 : 0;
+    options.options = strings;
+    options.option_count = option ? 3 : 2;
     options.names = names;
-    options.name_count = COUNT(KERNELS);
+    options.name_count = (size_t)kernel_count();
     ck_ok(cubby_program_new(SOURCE, sizeof(SOURCE) - 1, &options, &program, &error), &error);
     if (cubby_compile(NULL, program, 0, &object, NULL, &error) < 0) {
         ck_assert_msg(error.log && strstr(error.log, "gpu-architecture") != NULL, "%s\n%s",
@@ -271,7 +285,7 @@ static void check_kernels(const struct cubby_object *object) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct kernel_params params;
 
-    for (int i = 0; i < COUNT(KERNELS); i++) {
+    for (int i = 0; i < kernel_count(); i++) {
         const char *lowered = cubby_object_lowered_name(object, KERNELS[i].name);
 
         ck_assert_ptr_nonnull(lowered);
@@ -292,7 +306,7 @@ static void check_kernels(const struct cubby_object *object) {
 START_TEST(test_compiled) {
     static const char *const OPTIONS[] = {NULL, "-G", "-lineinfo"};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (int i = 0; i < COUNT(OPTIONS); i++) {
         struct cubby_object *object = compile(ARCHS[_i], OPTIONS[i]);
 
         if (!object)
@@ -306,7 +320,6 @@ START_TEST(test_compiled) {
 END_TEST
 
 int main(void) {
-    struct cubby_toolchain toolchain = {0};
     Suite *suite = suite_create("kernel parameters");
     TCase *tcase = tcase_create("all");
 

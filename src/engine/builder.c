@@ -105,7 +105,7 @@ int builder_take_shape(struct cubby_expression **given, size_t rank, const struc
         result = builder_check_expression(given[i], PLACE_INDEX(place, i), error);
     shape = result == 0 ? malloc((rank + 1) * sizeof(*shape)) : NULL;
     if (!shape) {
-        builder_drop_expressions(given, rank <= CUBBY_RANK_MAX ? rank : 0);
+        builder_drop_expressions(given, rank);
         return result < 0 ? result : error_no_memory(error);
     }
     for (size_t i = 0; i < rank; i++)

@@ -14,9 +14,10 @@
  * 8: symbol (4), offset in the constant bank (2), bytes of all (2) 0x19 CBANK_PARAM_SIZE HVAL:
  * bytes of all
  *
- * NVIDIA names these attributes, and their fields, in the output of `cuobjdump --dump-elf`, beside
- * whose text (13.5) the bytes of cubins for sm_75 to sm_120 from NVRTC 13.0 were laid. The format
- * itself is not documented.
+ * NVIDIA names these attributes and their fields in the output of `cuobjdump --dump-elf`; the
+ * format itself is not documented. The text of cuobjdump 13.5 was laid beside the bytes of cubins
+ * for sm_75 to sm_120, and tests/test_kernel_params.c holds for NVRTC 11.7 to 13.2. What nvJitLink
+ * makes of PTX and LTO-IR has the same attributes.
  */
 #ifndef CUBBY_ENGINE_KERNEL_PARAMS_H
 #define CUBBY_ENGINE_KERNEL_PARAMS_H
