@@ -416,7 +416,9 @@ static int read_document(const json_t *document, const char *folder,
     return result;
 }
 
-/* Jansson's words repeat a piece of the document, which may hold anything. */
+/* Jansson names no line where it could not begin for want of memory; memory that runs out later
+ * looks like a fault of the text. Its words repeat a piece of the document, which may hold
+ * anything. */
 static int refuse_syntax(json_error_t *problem, struct cubby_error *error) {
     for (char *c = problem->text; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7f)
@@ -439,9 +441,7 @@ int cubby_engine_plan_parse(const char *text, size_t size, const char *folder,
                          MAX_DOCUMENT >> 20);
     document = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &problem);
     if (!document)
-        return json_error_code(&problem) == json_error_out_of_memory
-                   ? error_no_memory(error)
-                   : refuse_syntax(&problem, error);
+        return problem.line < 0 ? error_no_memory(error) : refuse_syntax(&problem, error);
     result = read_document(document, folder, ret_plan, error);
     json_decref(document);
     return result;
