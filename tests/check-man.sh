@@ -102,7 +102,7 @@ fi
 
 # ---- Variables
 
-grep -ohE '"(CUBBY|XDG|CUDA)_[A-Z_]*"' -r "$top/src" | tr -d '"' >in-help
+grep -ohE '"(CUBBY|XDG|CUDA)_[A-Z_]*[A-Z]"' -r "$top/src" | tr -d '"' >in-help
 grep -oE '(CUBBY|XDG|CUDA)_[A-Z_]*' "$page" >in-page
 same variables
 

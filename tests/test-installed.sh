@@ -28,6 +28,8 @@ flags=$(pkg-config --cflags --libs cubby 2>log) || fail "pkg-config --cflags --l
 LD_LIBRARY_PATH=$work/root$(unset PKG_CONFIG_SYSROOT_DIR; pkg-config --variable=libdir cubby)
 export LD_LIBRARY_PATH
 
+[ -n "$(find "$work/root" -path '*/cubby/engine.schema.json')" ] || fail "engine.schema.json was not installed"
+
 # ---- C: an example, warnings and all
 
 # shellcheck disable=SC2086 # words
