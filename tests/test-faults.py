@@ -212,7 +212,8 @@ def cases_of(root):
             continue
         filled.fill()
         if title in evicting:
-            yield "%s: new" % title, filled, compile_new, [1, 2]
+            # Where the oldest cannot be removed, the next one goes.
+            yield "%s: new" % title, filled, compile_new, [2]
             continue
         yield "%s: new" % title, filled, compile_new, [0, 1, 2]
         yield "%s: hit" % title, filled, compile_old, [0, 2]
