@@ -827,6 +827,7 @@ static const char *const SPECS[] = {"memory", "file:@/store", "sqlite:@/store.db
 START_TEST(test_entry_of_a_cache) {
     struct cubby_cache *store = open_spec_or_less(SPECS[_i], scratch_dir());
     struct cubby_runtime_cache *cache, *other;
+    struct cubby_verify_result sound;
 
     if (cubby_cache_tier_count(store) == 0) { /* a build without it */
         cubby_cache_unref(store);
@@ -844,6 +845,9 @@ START_TEST(test_entry_of_a_cache) {
     ck_assert_uint_eq(stats_of(cache).loads, 1);
     ck_assert_uint_eq(count_below(cache, 5), 2);
     cubby_runtime_cache_unref(cache);
+    ck_assert_int_eq(cubby_cache_verify(store, 0, NULL, NULL, &sound, NULL), 0);
+    ck_assert_uint_ge(sound.entries, 1);
+    ck_assert_uint_eq(sound.damaged, 0);
     cubby_cache_unref(store);
 }
 END_TEST

@@ -8,11 +8,12 @@
 #include "cache/cache.h"
 #include "cache/hold.h"
 #include "entry/entry.h"
+#include "entry/meta.h"
 #include "os/path.h"
+#include "os/time.h"
 #include "runtime/identity.h"
 #include "runtime/kernel_blob.h"
 #include "runtime/kernel_file.h"
-#include "util/buffer.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -160,11 +161,26 @@ static int read_entry(struct backing *backing, struct cubby_blob **ret_blob,
     return *ret_blob ? 0 : error_no_memory(error);
 }
 
+static int encode_entry(const struct backing *backing, const struct cubby_blob *blob,
+                        struct cubby_blob **ret_entry, struct cubby_error *error) {
+    struct buffer meta = BUFFER_INIT;
+    int result;
+
+    meta_add_text(&meta, META_SOURCE_NAME, backing->engine);
+    meta_add_text(&meta, META_ARCH, backing->identity.arch);
+    meta_add_u64(&meta, META_CREATED_AT, (uint64_t)wall_seconds());
+    result = meta.failed
+                 ? error_no_memory(error)
+                 : entry_encode(CUBBY_ENTRY_RUNTIME, &backing->key, cubby_blob_data(blob),
+                                cubby_blob_size(blob), meta.data, meta.size, ret_entry, error);
+    buffer_free(&meta);
+    return result;
+}
+
 static int write_entry(struct backing *backing, struct cubby_blob *blob,
                        struct cubby_error *error) {
     struct cubby_blob *entry = NULL;
-    int result = entry_encode(CUBBY_ENTRY_RUNTIME, &backing->key, cubby_blob_data(blob),
-                              cubby_blob_size(blob), NULL, 0, &entry, error);
+    int result = encode_entry(backing, blob, &entry, error);
 
     if (result == 0)
         result = cache_store(backing->cache, CUBBY_ENTRY_RUNTIME, &backing->key, entry, error);
@@ -223,6 +239,11 @@ static int init_cache(struct backing *backing, const struct cubby_runtime_cache_
         result = identity_copy(options->identity, &backing->identity, error);
     if (result < 0)
         return result;
+    backing->engine = strdup(options->engine);
+    if (!backing->engine) {
+        identity_free(&backing->identity);
+        return error_no_memory(error);
+    }
     backing->cache = cubby_cache_ref(options->cache);
     backing->ops = &ENTRY_OPS;
     return 0;
@@ -248,6 +269,7 @@ void backing_end(struct backing *backing) {
     free(backing->path);
     cubby_cache_unref(backing->cache);
     identity_free(&backing->identity);
+    free(backing->engine);
 }
 
 int backing_check(const struct backing *backing, const struct cubby_runtime_identity *identity,

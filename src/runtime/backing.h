@@ -17,6 +17,7 @@ struct backing {
     struct cubby_runtime_stream stream;
     atomic_bool was_read; /* a stream is at its end */
     struct cubby_cache *cache;
+    char *engine;                           /* whose entry it is */
     struct cubby_runtime_identity identity; /* for which its entry is, owned */
     struct cubby_key key;                   /* of its entry */
 };
