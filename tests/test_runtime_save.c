@@ -385,6 +385,37 @@ START_TEST(test_file_keeps_what_was_used_last) {
 }
 END_TEST
 
+/* What another used after this one did is not what was unused for longest. */
+START_TEST(test_use_by_another_counts) {
+    struct cubby_runtime_cache_options options = CUBBY_RUNTIME_CACHE_OPTIONS_INIT;
+    struct cubby_blob *four = blob_with(&HERE, 1, 4);
+    struct cubby_runtime_cache *caches[2] = {NULL, NULL};
+    char *path = the_path();
+
+    fill(path, 1, 2);
+    options.path = path;
+    options.max_size = cubby_blob_size(four);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(cubby_runtime_cache_new(&options, &caches[i], NULL), 0);
+        ck_assert(cubby_runtime_cache_load(caches[i]));
+        materialise(caches[i]);
+    }
+    ck_assert(has(caches[1], 1));
+    insert(caches[1], 3);
+    insert(caches[1], 4);
+    save(caches[1]);
+    insert(caches[0], 0); /* and knows 1 as used before 2 */
+    save(caches[0]);
+    cubby_runtime_cache_unref(caches[0]);
+    cubby_runtime_cache_unref(caches[1]);
+    caches[0] = live_on(path);
+    ck_assert(has(caches[0], 1) && !has(caches[0], 2) && has(caches[0], 3));
+    cubby_runtime_cache_unref(caches[0]);
+    cubby_blob_unref(four);
+    free(path);
+}
+END_TEST
+
 START_TEST(test_temporaries_of_the_dead_go) {
     char *folder = path_in(scratch_dir(), "k"), *path, *dead, *alike;
 
@@ -1048,6 +1079,7 @@ static void add_files(Suite *suite) {
     tcase_add_test(tests, test_pending_handle_saves_its_stash);
     tcase_add_test(tests, test_same_kernels_are_not_written_twice);
     tcase_add_test(tests, test_file_keeps_what_was_used_last);
+    tcase_add_test(tests, test_use_by_another_counts);
     tcase_add_test(tests, test_temporaries_of_the_dead_go);
     tcase_add_test(tests, test_path_is_fixed_when_the_handle_is_made);
     tcase_add_test(tests, test_save_waits_for_the_lock);

@@ -240,10 +240,8 @@ static int init_cache(struct backing *backing, const struct cubby_runtime_cache_
     if (result < 0)
         return result;
     backing->engine = strdup(options->engine);
-    if (!backing->engine) {
-        identity_free(&backing->identity);
+    if (!backing->engine)
         return error_no_memory(error);
-    }
     backing->cache = cubby_cache_ref(options->cache);
     backing->ops = &ENTRY_OPS;
     return 0;

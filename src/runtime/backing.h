@@ -22,7 +22,8 @@ struct backing {
     struct cubby_key key;                   /* of its entry */
 };
 
-/* As the options say. Returns 0, INVALID, IO or NO_MEMORY. */
+/* As the options say; zeros before. Returns 0, INVALID, IO or NO_MEMORY; backing_end() follows in
+ * any case. */
 int backing_init(struct backing *backing, const struct cubby_runtime_cache_options *options,
                  struct cubby_error *error);
 void backing_end(struct backing *backing);

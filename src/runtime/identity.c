@@ -32,15 +32,13 @@ int identity_check(const struct cubby_runtime_identity *identity, struct cubby_e
 
 int identity_copy(const struct cubby_runtime_identity *identity,
                   struct cubby_runtime_identity *ret_copy, struct cubby_error *error) {
-    char *arch = strdup(identity->arch), *toolchain = strdup(identity->toolchain);
-
-    if (!arch || !toolchain) {
-        free(arch);
-        free(toolchain);
-        return error_no_memory(error);
-    }
-    *ret_copy = (struct cubby_runtime_identity){arch, toolchain, identity->driver_version};
-    return 0;
+    ret_copy->arch = strdup(identity->arch);
+    ret_copy->toolchain = strdup(identity->toolchain);
+    ret_copy->driver_version = identity->driver_version;
+    if (ret_copy->arch && ret_copy->toolchain)
+        return 0;
+    identity_free(ret_copy);
+    return error_no_memory(error);
 }
 
 void identity_free(struct cubby_runtime_identity *identity) {

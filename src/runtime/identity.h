@@ -11,7 +11,8 @@
 /* Returns 0, or INVALID for a part that is missing or too long. */
 int identity_check(const struct cubby_runtime_identity *identity, struct cubby_error *error);
 
-/* A copy of one that was checked, its strings owned by identity_free(). Returns 0 or NO_MEMORY. */
+/* A copy of one that was checked, its strings owned by identity_free(). Returns 0, or
+ * NO_MEMORY with an empty one. */
 int identity_copy(const struct cubby_runtime_identity *identity,
                   struct cubby_runtime_identity *ret_copy, struct cubby_error *error);
 

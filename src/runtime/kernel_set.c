@@ -25,32 +25,30 @@ static uint64_t bytes_of(const struct cubby_object *object) {
     return KERNEL_RECORD_SIZE + cubby_blob_size(object_blob(object));
 }
 
-/* Where the key is, or belongs. */
-static size_t place_of(const struct kernel_set *set, const struct cubby_key *key, bool *ret_found) {
+/* Where the key is, or belongs: behind all that are less. */
+static size_t place_of(const struct kernel_set *set, const struct cubby_key *key) {
     size_t low = 0, high = set->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = memcmp(&set->kernels[middle].key, key, sizeof(*key));
 
-        if (order == 0) {
-            *ret_found = true;
-            return middle;
-        }
-        if (order < 0)
+        if (memcmp(&set->kernels[middle].key, key, sizeof(*key)) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    *ret_found = false;
     return low;
 }
 
-struct kernel *kernel_set_find(const struct kernel_set *set, const struct cubby_key *key) {
-    bool found;
-    size_t place = place_of(set, key, &found);
+static struct kernel *kernel_at(const struct kernel_set *set, size_t place,
+                                const struct cubby_key *key) {
+    struct kernel *kernel = place < set->count ? &set->kernels[place] : NULL;
 
-    return found ? &set->kernels[place] : NULL;
+    return kernel && memcmp(&kernel->key, key, sizeof(*key)) == 0 ? kernel : NULL;
+}
+
+struct kernel *kernel_set_find(const struct kernel_set *set, const struct cubby_key *key) {
+    return kernel_at(set, place_of(set, key), key);
 }
 
 static void replace(struct kernel_set *set, struct kernel *kernel, struct cubby_object *object,
@@ -82,11 +80,11 @@ static bool make_room(struct kernel_set *set, size_t more) {
 
 int kernel_set_put(struct kernel_set *set, const struct cubby_key *key, struct cubby_object *object,
                    uint64_t used_ns) {
-    bool found;
-    size_t place = place_of(set, key, &found);
+    size_t place = place_of(set, key);
+    struct kernel *kernel = kernel_at(set, place, key);
 
-    if (found) {
-        replace(set, &set->kernels[place], object, used_ns);
+    if (kernel) {
+        replace(set, kernel, object, used_ns);
         return 0;
     }
     if (!make_room(set, 1))

@@ -56,14 +56,15 @@ int cubby_runtime_cache_new(const struct cubby_runtime_cache_options *options,
         options = &defaults;
     if (options->version != defaults.version)
         return error_set(error, CUBBY_ERR_INVALID,
-                         "the options of a runtime cache are of version %u: begin with "
-                         "CUBBY_RUNTIME_CACHE_OPTIONS_INIT",
+                         "struct cubby_runtime_cache_options has version %u: expected 1 for a "
+                         "runtime cache, which CUBBY_RUNTIME_CACHE_OPTIONS_INIT sets",
                          options->version);
     cache = calloc(1, sizeof(*cache));
     if (!cache)
         return error_no_memory(error);
     result = backing_init(&cache->backing, options, error);
     if (result < 0) {
+        backing_end(&cache->backing);
         free(cache);
         return result;
     }
