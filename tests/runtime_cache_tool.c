@@ -6,6 +6,8 @@
  *                            error
  *     list PATH              loads: the numbers of the kernels that are there, each with the bytes
  *                            that belong to it; "wrong NUMBER" otherwise
+ *
+ * PATH may be store:SPEC for an entry of the cache that the spec names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,13 +52,29 @@ static int insert(struct cubby_runtime_cache *kernels, unsigned number, struct c
     return result;
 }
 
-static int open_live(const char *path, struct cubby_runtime_cache **ret_kernels,
-                     struct cubby_error *error) {
+static int open_handle(const char *path, struct cubby_runtime_cache **ret_kernels,
+                       struct cubby_error *error) {
     struct cubby_runtime_cache_options options = CUBBY_RUNTIME_CACHE_OPTIONS_INIT;
     int result;
 
-    options.path = path;
+    if (strncmp(path, "store:", 6) == 0) {
+        result = cubby_cache_open(path + 6, &options.cache, error);
+        if (result < 0)
+            return result;
+        options.engine = "an engine of the tests";
+        options.identity = &HERE;
+    } else {
+        options.path = path;
+    }
     result = cubby_runtime_cache_new(&options, ret_kernels, error);
+    cubby_cache_unref(options.cache);
+    return result;
+}
+
+static int open_live(const char *path, struct cubby_runtime_cache **ret_kernels,
+                     struct cubby_error *error) {
+    int result = open_handle(path, ret_kernels, error);
+
     if (result < 0)
         return result;
     cubby_runtime_cache_load(*ret_kernels);
