@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime_help.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "entry/meta.h"
 #include "object.h"
@@ -40,6 +42,14 @@ struct cubby_object *kernel_of(unsigned number) {
     buffer_free(&names);
     buffer_free(&meta);
     return object;
+}
+
+void give(struct cubby_runtime_cache *cache, const struct cubby_blob *blob) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+
+    ck_ok(cubby_runtime_cache_deserialise(cache, cubby_blob_data(blob), cubby_blob_size(blob),
+                                          &error),
+          &error);
 }
 
 static struct cubby_runtime_cache *handle(const char *path) {
@@ -131,6 +141,75 @@ struct cubby_blob *blob_with(const struct cubby_runtime_identity *identity, unsi
     ck_ok(cubby_runtime_cache_serialise(cache, &blob, &error), &error);
     cubby_runtime_cache_unref(cache);
     return blob;
+}
+
+/* ---- Files and stores ------------------------------------------------------------------------ */
+
+char *the_path(void) {
+    return path_in(scratch_dir(), "kernels.bin");
+}
+
+bool is_there(const char *path) {
+    struct stat status;
+
+    return lstat(path, &status) == 0;
+}
+
+void fill(const char *path, unsigned first, unsigned last) {
+    struct cubby_runtime_cache *cache = live_on(path);
+
+    for (unsigned i = first; i <= last; i++)
+        insert(cache, i);
+    save(cache);
+    cubby_runtime_cache_unref(cache);
+}
+
+unsigned found_in(const char *path, unsigned end) {
+    struct cubby_runtime_cache *cache = live_on(path);
+    unsigned count = count_below(cache, end);
+
+    cubby_runtime_cache_unref(cache);
+    return count;
+}
+
+unsigned files_beside(const char *path) {
+    char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+    DIR *entries = opendir(folder);
+    const struct dirent *entry;
+    unsigned count = 0;
+
+    ck_assert_ptr_nonnull(entries);
+    while ((entry = readdir(entries)))
+        count += entry->d_name[0] != '.';
+    closedir(entries);
+    free(folder);
+    return count;
+}
+
+struct cubby_runtime_cache *handle_in(struct cubby_cache *store, const char *engine,
+                                      const struct cubby_runtime_identity *identity) {
+    struct cubby_runtime_cache_options options = CUBBY_RUNTIME_CACHE_OPTIONS_INIT;
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_runtime_cache *cache = NULL;
+
+    options.cache = store;
+    options.engine = engine;
+    options.identity = identity;
+    ck_ok(cubby_runtime_cache_new(&options, &cache, &error), &error);
+    cubby_runtime_cache_load(cache);
+    ck_ok(cubby_runtime_cache_materialise(cache, identity, &error), &error);
+    return cache;
+}
+
+const char *const SPECS[SPEC_COUNT] = {"memory", "file:@/store", "sqlite:@/store.db",
+                                       "memory,file:@/store"};
+
+TCase *add_case(Suite *suite, const char *name) {
+    TCase *tests = tcase_create(name);
+
+    suite_add_tcase(suite, tests);
+    tcase_set_timeout(tests, 60);
+    return tests;
 }
 
 /* ---- The log --------------------------------------------------------------------------------- */

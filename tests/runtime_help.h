@@ -36,6 +36,35 @@ struct cubby_runtime_cache_stats stats_of(struct cubby_runtime_cache *cache);
 struct cubby_blob *blob_with(const struct cubby_runtime_identity *identity, unsigned first,
                              unsigned last);
 
+/* Deserialises the blob, which has to succeed. */
+void give(struct cubby_runtime_cache *cache, const struct cubby_blob *blob);
+
+/* A path in a folder of its own; the caller's to free. */
+char *the_path(void);
+
+/* True if something has that name, a link too. */
+bool is_there(const char *path);
+
+/* Saves the kernels of the numbers from first to last to a file. */
+void fill(const char *path, unsigned first, unsigned last);
+
+/* How many of the kernels of the numbers below that a new run finds in the file. */
+unsigned found_in(const char *path, unsigned end);
+
+/* How many files there are in the folder of that one, itself included. */
+unsigned files_beside(const char *path);
+
+/* Specs of stores for an entry, the first without locks; some may not be in this build. */
+#define SPEC_COUNT 4
+extern const char *const SPECS[SPEC_COUNT];
+
+/* The live handle of that engine in a store, after a load. */
+struct cubby_runtime_cache *handle_in(struct cubby_cache *store, const char *engine,
+                                      const struct cubby_runtime_identity *identity);
+
+/* A new case of the suite. */
+TCase *add_case(Suite *suite, const char *name);
+
 /* Warnings since the last call, one after the other; the log is heard from the first call on.
  * Borrowed until the next call. */
 const char *warnings(void);

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runtime caches in memory: pending and live handles, the blob, kernels, threads and forks. */
+/* Runtime caches in memory: pending and live handles, the blob, kernels. */
 #include "runtime_help.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "entry/checksum.h"
 #include "object.h"
-
-static void give(struct cubby_runtime_cache *cache, const struct cubby_blob *blob) {
-    struct cubby_error error = CUBBY_ERROR_INIT;
-
-    ck_ok(cubby_runtime_cache_deserialise(cache, cubby_blob_data(blob), cubby_blob_size(blob),
-                                          &error),
-          &error);
-}
 
 static struct cubby_blob *bytes_of(struct cubby_runtime_cache *cache) {
     struct cubby_error error = CUBBY_ERROR_INIT;
@@ -527,108 +515,7 @@ START_TEST(test_references) {
 }
 END_TEST
 
-/* ---- Threads and forks ----------------------------------------------------------------------- */
-
-#define THREADS 8
-
-struct crowd {
-    struct cubby_runtime_cache *cache;
-    pthread_barrier_t start;
-    atomic_uint next, problems;
-};
-
-static void *materialise_and_use(void *context) {
-    struct crowd *crowd = context;
-    unsigned me = atomic_fetch_add(&crowd->next, 1);
-    const struct cubby_key mine = key_of(100 + me), shared = key_of(1);
-    struct cubby_object *object = NULL, *kernel = kernel_of(100 + me);
-    struct cubby_blob *blob = NULL;
-
-    pthread_barrier_wait(&crowd->start);
-    if (cubby_runtime_cache_materialise(crowd->cache, &HERE, NULL) < 0 ||
-        !cubby_runtime_cache_has_cache(crowd->cache) ||
-        cubby_runtime_cache_find(crowd->cache, &shared, &object) < 0)
-        atomic_fetch_add(&crowd->problems, 1);
-    cubby_object_unref(object);
-    for (unsigned i = 0; i < 20; i++) {
-        if (cubby_runtime_cache_insert(crowd->cache, &mine, kernel, NULL) < 0 ||
-            cubby_runtime_cache_serialise(crowd->cache, &blob, NULL) < 0)
-            atomic_fetch_add(&crowd->problems, 1);
-        cubby_blob_unref(blob);
-    }
-    cubby_object_unref(kernel);
-    return NULL;
-}
-
-START_TEST(test_users_of_one_handle_materialise_it_once) {
-    struct cubby_blob *blob = blob_with(&HERE, 1, 3);
-    struct crowd crowd = {.cache = handle_new()};
-    pthread_t threads[THREADS];
-
-    give(crowd.cache, blob);
-    pthread_barrier_init(&crowd.start, NULL, THREADS);
-    for (unsigned i = 0; i < THREADS; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, materialise_and_use, &crowd), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    ck_assert_uint_eq(crowd.problems, 0);
-    ck_assert_uint_eq(stats_of(crowd.cache).materialisations, 1);
-    ck_assert_uint_eq(stats_of(crowd.cache).kernels, 3 + THREADS);
-    pthread_barrier_destroy(&crowd.start);
-    cubby_runtime_cache_unref(crowd.cache);
-    cubby_blob_unref(blob);
-}
-END_TEST
-
-static void *insert_until_told(void *context) {
-    struct crowd *crowd = context;
-    struct cubby_object *kernel = kernel_of(1);
-    const struct cubby_key key = key_of(1);
-
-    while (atomic_load(&crowd->next) == 0)
-        cubby_runtime_cache_insert(crowd->cache, &key, kernel, NULL);
-    cubby_object_unref(kernel);
-    return NULL;
-}
-
-/* A lock that another thread held at the fork would never be free in the child. */
-START_TEST(test_forks_while_others_are_at_work) {
-    struct crowd crowd = {.cache = handle_new()};
-    pthread_t thread;
-
-    materialise(crowd.cache);
-    insert(crowd.cache, 1);
-    ck_assert_int_eq(pthread_create(&thread, NULL, insert_until_told, &crowd), 0);
-    for (unsigned i = 0; i < 30; i++) {
-        int status;
-        pid_t child = fork();
-
-        ck_assert_int_ge(child, 0);
-        if (child == 0) {
-            const struct cubby_key key = key_of(1);
-            struct cubby_object *object = NULL;
-
-            alarm(10);
-            _exit(cubby_runtime_cache_find(crowd.cache, &key, &object) == 0 ? 0 : 1);
-        }
-        ck_assert_int_eq(waitpid(child, &status, 0), child);
-        ck_assert_int_eq(status, 0);
-    }
-    atomic_store(&crowd.next, 1);
-    pthread_join(thread, NULL);
-    cubby_runtime_cache_unref(crowd.cache);
-}
-END_TEST
-
 /* ---- All of them ----------------------------------------------------------------------------- */
-
-static TCase *add_case(Suite *suite, const char *name) {
-    TCase *tests = tcase_create(name);
-
-    suite_add_tcase(suite, tests);
-    tcase_set_timeout(tests, 60);
-    return tests;
-}
 
 static void add_states(Suite *suite) {
     TCase *tests = add_case(suite, "states");
@@ -666,8 +553,6 @@ static void add_kernels(Suite *suite) {
     tcase_add_test(tests, test_least_recently_used_go);
     tcase_add_test(tests, test_counters);
     tcase_add_test(tests, test_references);
-    tcase_add_test(tests, test_users_of_one_handle_materialise_it_once);
-    tcase_add_test(tests, test_forks_while_others_are_at_work);
 }
 
 int main(void) {
