@@ -8,14 +8,12 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "backends/file.h"
 #include "os/fd.h"
-#include "os/process.h"
-#include "os/time.h"
+#include "os/random_name.h"
 
 #define TRIES 4
 
@@ -62,21 +60,8 @@ int file_entry_open(int folder, const char *path) {
 
 /* ---- Writing ----------------------------------------------------------------------------- */
 
-static void random_name(char ret_name[33]) {
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        uint64_t fallback[2] = {monotonic_ns(),
-                                (uint64_t)process_id()}; /* O_EXCL settles the rest */
-
-        memcpy(bytes, fallback, sizeof(bytes));
-    }
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(ret_name + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static int write_temporary(const struct file_backend *file, const struct cubby_blob *blob,
-                           char ret_name[33]) {
+                           char ret_name[RANDOM_NAME_SIZE]) {
     int fd, result;
 
     random_name(ret_name);
@@ -158,7 +143,7 @@ static int rename_into_place(const struct file_backend *file, int folder, const 
 
 int file_entry_write(const struct file_backend *file, int folder, const char *path,
                      const struct cubby_blob *blob) {
-    char temporary[33];
+    char temporary[RANDOM_NAME_SIZE];
     int saved;
 
     if (write_temporary(file, blob, temporary) < 0)

@@ -71,6 +71,24 @@ struct cubby_blob *object_blob(const struct cubby_object *object) {
     return object->blob;
 }
 
+int object_under(struct cubby_object *object, const struct cubby_key *key,
+                 struct cubby_object **ret_object, struct cubby_error *error) {
+    const struct entry_view *own = &object->view;
+    struct cubby_blob *blob = NULL;
+    struct entry_view view;
+    int result;
+
+    if (entry_parse(object->blob, own->kind, key, false, &view, NULL) == 0) {
+        *ret_object = cubby_object_ref(object);
+        return 0;
+    }
+    result = entry_encode(own->kind, key, own->payload, own->payload_size, own->meta,
+                          own->meta_size, &blob, error);
+    if (result == 0)
+        result = object_from_stored(blob, own->kind, key, NULL, 0, ret_object, error);
+    return result;
+}
+
 /* True if what was found is the name as messages spell it, `NAME(3): error` or `of "NAME"`, and not
  * a part of another word. */
 static bool is_whole_name(const char *log, const char *found, size_t length) {

@@ -35,6 +35,11 @@ int object_from_stored(struct cubby_blob *blob, enum cubby_entry_kind kind,
  */
 struct cubby_blob *object_blob(const struct cubby_object *object);
 
+/* The object as an entry of that key: a new reference to itself, if it is that already, else a new
+ * object. It has its bytes. Returns 0 or NO_MEMORY. */
+int object_under(struct cubby_object *object, const struct cubby_key *key,
+                 struct cubby_object **ret_object, struct cubby_error *error);
+
 /* What compiling the object cost, in nanoseconds; 0 where unknown. */
 uint64_t object_compile_ns(const struct cubby_object *object);
 

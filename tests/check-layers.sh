@@ -26,7 +26,7 @@ allow 'src/os/*.[ch]' os/ util/
 allow 'src/entry/*.[ch]' entry/ util/
 allow 'src/key/*.[ch]' key/ os/ util/
 allow 'src/deps/*.[ch]' deps/ key/ os/ util/
-allow 'src/runtime/*.[ch]' runtime/ os/ util/
+allow 'src/runtime/*.[ch]' runtime/ cache/cache.h cache/hold.h object.h entry/ os/ util/
 allow 'src/driver/*.[ch]' driver/ key/locate.h os/ util/
 allow 'src/compile/*.[ch]' compile/ key/ os/ util/
 allow 'src/engine/*.[ch]' engine/ key/ os/ util/

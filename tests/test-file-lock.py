@@ -16,6 +16,7 @@ import time
 
 TOP = os.path.abspath(os.environ.get("top_builddir", "."))
 TOOL = os.path.join(TOP, "tests", "file_lock_tool")
+KERNELS_TOOL = os.path.join(TOP, "tests", "runtime_cache_tool")
 ROUNDS = 25
 CROWD = 3  # of each side
 
@@ -188,11 +189,29 @@ class Trial:
         with open(path, encoding="ascii") as file:
             self.expect("the number of all", int(file.read()), len(sides) * ROUNDS)
 
+    def kernels(self, *arguments):
+        return subprocess.Popen([KERNELS_TOOL, arguments[0], self.lock[:-len(".lock")], *arguments[1:]],
+                                stdout=subprocess.PIPE, text=True)
+
+    def saving(self):
+        """A runtime cache is saved when Python gives its lock up, and not before."""
+        python = self.python()
+        self.expect("Python", python.ask("try exclusive 0"), "yes")
+        save = self.kernels("save", "7")
+        time.sleep(0.5)
+        self.expect("a save beside Python", save.poll(), None)
+        self.expect("what is saved meanwhile", self.kernels("list").communicate(timeout=30)[0], "\n")
+        self.expect("Python", python.ask("release"), "yes")
+        self.expect("the save after Python", save.communicate(timeout=30)[0], "saved\n")
+        self.expect("what is saved then", self.kernels("list").communicate(timeout=30)[0], "7 \n")
+        python.end()
+
     def run(self):
         self.exclusion()
         self.readers()
         self.waiting()
         self.crowd()
+        self.saving()
         return self.problems
 
 
@@ -208,8 +227,8 @@ def folders():
 
 
 def main():
-    if not os.path.exists(TOOL):
-        print("tests/file_lock_tool was not built")
+    if not os.path.exists(TOOL) or not os.path.exists(KERNELS_TOOL):
+        print("tests/file_lock_tool or tests/runtime_cache_tool was not built")
         return 77
     failures = checks = versions = 0
     for folder in folders():

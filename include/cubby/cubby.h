@@ -41,6 +41,7 @@
 #include <cubby/backend.h>
 #include <cubby/error.h>
 #include <cubby/file_lock.h>
+#include <cubby/runtime_cache.h>
 
 #ifdef __cplusplus
 extern "C" {

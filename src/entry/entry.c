@@ -4,11 +4,8 @@
 #include <endian.h>
 #include <stddef.h>
 #include <string.h>
-#include <xxhash.h>
-#ifdef HAVE_XXH_DISPATCH
-#include <xxh_x86dispatch.h> /* makes XXH3_128bits choose by the processor: the sums are the same */
-#endif
 
+#include "entry/checksum.h"
 #include "util/error.h"
 
 #define FORMAT_VERSION 1
@@ -27,19 +24,15 @@ struct trailer {
     uint64_t payload_size;
     uint64_t meta_size;
     struct cubby_key key;
-    unsigned char checksum[16];
+    unsigned char checksum[CHECKSUM_SIZE];
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct trailer) == 88, "the trailer's size is part of the format");
-_Static_assert(sizeof(XXH128_canonical_t) == 16, "XXH3-128 fills the checksum");
 
 /* The checksum covers all of the entry but itself. */
-static void entry_checksum(const unsigned char *bytes, size_t size, unsigned char ret_sum[16]) {
-    XXH128_hash_t hash = XXH3_128bits(bytes, size - sizeof(XXH128_canonical_t));
-    XXH128_canonical_t canonical;
-
-    XXH128_canonicalFromHash(&canonical, hash);
-    memcpy(ret_sum, &canonical, sizeof(canonical));
+static void entry_checksum(const unsigned char *bytes, size_t size,
+                           unsigned char ret_sum[CHECKSUM_SIZE]) {
+    checksum_of(bytes, size - CHECKSUM_SIZE, ret_sum);
 }
 
 int entry_begin(const struct entry_parts *parts, struct cubby_blob **ret_blob,
@@ -135,7 +128,7 @@ int entry_parse(const struct cubby_blob *blob, enum cubby_entry_kind kind,
                 struct cubby_error *error) {
     const unsigned char *bytes = cubby_blob_data(blob);
     size_t size = cubby_blob_size(blob);
-    unsigned char checksum[sizeof(((struct trailer *)0)->checksum)];
+    unsigned char checksum[CHECKSUM_SIZE];
     uint64_t stored_size, payload_size, meta_size, room, mac_size;
     const struct trailer *trailer;
     int result;

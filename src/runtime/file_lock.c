@@ -2,7 +2,6 @@
 #include <cubby/file_lock.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 
 #include "os/fd.h"
 #include "os/lock_file.h"
+#include "os/path.h"
 #include "os/time.h"
 #include "os/trust.h"
 #include "util/error.h"
@@ -68,18 +68,6 @@ static int fail_open(const struct cubby_file_lock *lock, int errnum, struct cubb
     return error_set_errno(error, errnum, "cannot open the lock %s", lock->path);
 }
 
-static char *absolute(const char *path) {
-    char *folder, *whole = NULL;
-
-    if (*path == '/')
-        return strdup(path);
-    folder = getcwd(NULL, 0);
-    if (folder && asprintf(&whole, "%s/%s", folder, path) < 0)
-        whole = NULL;
-    free(folder);
-    return whole;
-}
-
 int cubby_file_lock_new(const char *path, struct cubby_file_lock **ret_lock,
                         struct cubby_error *error) {
     struct cubby_file_lock *lock;
@@ -91,7 +79,7 @@ int cubby_file_lock_new(const char *path, struct cubby_file_lock **ret_lock,
     lock = calloc(1, sizeof(*lock));
     if (!lock)
         return error_no_memory(error);
-    lock->path = absolute(path);
+    lock->path = path_absolute(path);
     if (!lock->path) {
         errnum = errno;
         free(lock);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runtime caches from within: the handle that an engine makes for itself, which is saved without
+ * being asked. Handles of the user's own, and those that are shared, are not. */
+#ifndef CUBBY_RUNTIME_RUNTIME_CACHE_H
+#define CUBBY_RUNTIME_RUNTIME_CACHE_H
+
+#include <cubby/cubby.h>
+
+/* A handle on a path that saves itself once: when it is retired, at the latest with its last
+ * reference. Returns as cubby_runtime_cache_new(). */
+int runtime_cache_of_engine(const char *path, uint64_t max_size,
+                            struct cubby_runtime_cache **ret_cache, struct cubby_error *error);
+
+/* The engine uses another from now on, or ends: what was inserted is saved, unless it was before. A
+ * failure is logged. Does nothing for the handles of others. NULL-safe. */
+void runtime_cache_retire(struct cubby_runtime_cache *cache);
+
+#endif
