@@ -231,6 +231,15 @@ static void let_go(struct fake_capture *capture) {
     free(capture);
 }
 
+void fake_capture_forget(const struct CUstream_st *stream) {
+    struct fake_capture *capture = stream->capture;
+
+    if (!capture)
+        return;
+    fake_graph_free(capture->graph);
+    let_go(capture);
+}
+
 /*
  * [cuStreamEndCapture] On the stream where it began, and in that thread unless it is RELAXED; a
  * broken capture ends with a NULL graph. [CUresult] UNJOINED: a fork that was not joined.

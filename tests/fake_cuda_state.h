@@ -307,6 +307,8 @@ unsigned fake_capture_record(struct CUstream_st *stream, struct CUevent_st *even
 unsigned fake_capture_wait(struct CUstream_st *stream, struct CUevent_st *event);
 struct fake_capture *fake_capture_by_id(unsigned long long id);
 void fake_break(struct fake_capture *capture);
+/* Drops the capture of a stream that goes with its context. */
+void fake_capture_forget(const struct CUstream_st *stream);
 
 /* ---- Graphs: fake_cuda_graph.c ------------------------------------------------------------- */
 

@@ -272,6 +272,7 @@ unsigned cuStreamCreateWithPriority(struct CUstream_st **ret_stream, unsigned fl
 }
 
 void fake_stream_free(struct CUstream_st *stream) {
+    fake_capture_forget(stream);
     if (stream->object.context && stream->object.context->legacy == stream)
         stream->object.context->legacy = NULL;
     free(stream->tail);
