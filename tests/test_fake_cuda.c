@@ -1,96 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The double of the CUDA driver refuses what the driver refuses. */
-#include <pthread.h>
+/* The double of the CUDA driver refuses what the driver refuses: contexts, memory, modules,
+ * streams. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "cubin_help.h"
-#include "driver_help.h"
 #include "harness.h"
-
-static const struct driver_api *cu;
-static struct CUctx_st *context;
-static struct CUstream_st *stream; /* that the legacy stream does not wait for */
-static void *cubin;
-
-#define GIVES(code, call) ck_assert_uint_eq((call), (code))
-#define WORKS(call) ck_assert_uint_eq((call), DRIVER_SUCCESS)
-
-static void begin(void) {
-    const struct driver *driver;
-    int device;
-
-    driver_set_up();
-    ck_ok(driver_open(&driver, &error), &error);
-    cu = &driver->api;
-    setenv("FAKE_CUDA_DEVICES", "2", 1);
-    WORKS(cu->cuDeviceGet(&device, 0));
-    WORKS(cu->cuDevicePrimaryCtxRetain(&context, device));
-    WORKS(cu->cuCtxPushCurrent_v2(context));
-    WORKS(cu->cuStreamCreateWithPriority(&stream, DRIVER_STREAM_NON_BLOCKING, 0));
-    cubin = cubin_of_scale(90);
-}
-
-static void defer(void) {
-    setenv("FAKE_CUDA_DEFER", "1", 1);
-    fake->reset();
-}
-
-/* Whatever a test left goes with its context. */
-static void end(void) {
-    struct CUctx_st *popped;
-    int device;
-
-    unsetenv("FAKE_CUDA_FAIL");
-    while (cu->cuCtxPopCurrent_v2(&popped) == DRIVER_SUCCESS) {
-    }
-    WORKS(cu->cuDeviceGet(&device, 0));
-    while (cu->cuDevicePrimaryCtxRelease_v2(device) == DRIVER_SUCCESS) {
-    }
-    free(cubin);
-    ck_assert_uint_eq(fake->alive("context"), 0);
-    ck_assert_uint_eq(fake->alive("memory"), 0);
-    ck_assert_uint_eq(fake->alive("stream"), 0);
-}
-
-static driver_address allocate(size_t size) {
-    driver_address address = 0;
-
-    WORKS(cu->cuMemAlloc_v2(&address, size));
-    return address;
-}
-
-static struct CUstream_st *make_stream(unsigned flags) {
-    struct CUstream_st *made = NULL;
-
-    WORKS(cu->cuStreamCreateWithPriority(&made, flags, 0));
-    return made;
-}
-
-static struct CUevent_st *make_event(unsigned flags) {
-    struct CUevent_st *event = NULL;
-
-    WORKS(cu->cuEventCreate(&event, flags));
-    return event;
-}
-
-static struct CUfunc_st *load_function(const void *image, const char *name) {
-    struct CUfunc_st *function = NULL;
-    struct CUmod_st *module;
-
-    WORKS(cu->cuModuleLoadData(&module, image));
-    WORKS(cu->cuModuleGetFunction(&function, module, name));
-    return function;
-}
-
-static unsigned launch(struct CUfunc_st *function, struct CUstream_st *into) {
-    static driver_address data;
-    static float factor;
-    static unsigned count;
-    void *arguments[] = {&data, &factor, &count};
-
-    return cu->cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, into, arguments, NULL);
-}
+#include "rules_help.h"
 
 /* ---- Calls, contexts, memory --------------------------------------------------------------- */
 
@@ -134,7 +49,7 @@ START_TEST(calls_are_counted_and_fail_on_demand) {
 END_TEST
 
 START_TEST(memory) {
-    driver_address address = allocate(8), none = 0;
+    driver_address address = allocate_bytes(8), none = 0;
     char bytes[16] = "";
     size_t left, total;
 
@@ -160,7 +75,7 @@ START_TEST(memory_freed_in_order) {
     driver_address address = 0;
     char bytes[8] = "";
 
-    defer();
+    defer_work();
     WORKS(cu->cuMemAllocAsync(&address, 8, stream));
     WORKS(cu->cuMemcpyHtoDAsync_v2(address, bytes, 8, stream));
     WORKS(cu->cuMemFreeAsync(address, stream));
@@ -177,7 +92,7 @@ START_TEST(work_on_freed_memory_faults) {
     driver_address address = 0;
     char bytes[8] = "";
 
-    defer();
+    defer_work();
     WORKS(cu->cuMemAllocAsync(&address, 8, stream));
     WORKS(cu->cuMemcpyHtoDAsync_v2(address, bytes, 8, stream));
     WORKS(cu->cuMemFree_v2(address)); /* does not wait for such memory */
@@ -214,10 +129,10 @@ START_TEST(modules) {
     GIVES(DRIVER_ERROR_NOT_FOUND, cu->cuLibraryGetKernel(&kernel, library, "other"));
     WORKS(cu->cuLibraryGetKernel(&kernel, library, "scale"));
     WORKS(cu->cuKernelGetFunction(&function, kernel));
-    WORKS(launch(function, stream));
-    WORKS(launch((struct CUfunc_st *)kernel, stream)); /* stands for its function */
+    WORKS(launch_one(function, stream));
+    WORKS(launch_one((struct CUfunc_st *)kernel, stream)); /* stands for its function */
     WORKS(cu->cuLibraryUnload(library));
-    GIVES(DRIVER_ERROR_INVALID_HANDLE, launch(function, stream));
+    GIVES(DRIVER_ERROR_INVALID_HANDLE, launch_one(function, stream));
     GIVES(DRIVER_ERROR_INVALID_HANDLE, cu->cuKernelGetFunction(&function, kernel));
 }
 END_TEST
@@ -303,11 +218,11 @@ START_TEST(streams) {
     struct CUfunc_st *function = load_function(cubin, "scale");
     struct CUstream_st *blocking = make_stream(0), *gone = make_stream(0);
     unsigned code = 12345, flags = 0;
-    driver_address address = allocate(1);
+    driver_address address = allocate_bytes(1);
     char byte = 7, back = 0;
     int priority;
 
-    defer();
+    defer_work();
     WORKS(cu->cuStreamDestroy_v2(gone));
     GIVES(DRIVER_ERROR_INVALID_HANDLE, cu->cuStreamSynchronize(gone));
     GIVES(DRIVER_ERROR_INVALID_HANDLE, cu->cuStreamDestroy_v2(gone));
@@ -318,7 +233,7 @@ START_TEST(streams) {
     WORKS(cu->cuStreamGetFlags(stream, &flags));
     ck_assert_uint_eq(flags, DRIVER_STREAM_NON_BLOCKING);
     /* In order, and when something waits. */
-    WORKS(launch(function, stream));
+    WORKS(launch_one(function, stream));
     WORKS(cu->cuLaunchHostFunc(stream, note_call, &code));
     ck_assert_uint_eq(fake->launches(), 0);
     GIVES(DRIVER_ERROR_NOT_READY, cu->cuStreamQuery(stream));
@@ -347,7 +262,7 @@ START_TEST(events) {
     float elapsed;
     int device;
 
-    defer();
+    defer_work();
     WORKS(cu->cuEventQuery(first)); /* never recorded: nothing to wait for */
     WORKS(cu->cuStreamWaitEvent(stream, first, 0));
     GIVES(DRIVER_ERROR_INVALID_HANDLE, cu->cuEventElapsedTime(&elapsed, first, second));
@@ -373,429 +288,11 @@ START_TEST(events) {
 }
 END_TEST
 
-/* ---- Captures ------------------------------------------------------------------------------ */
-
-static struct given {
-    struct CUfunc_st *function;
-    struct CUevent_st *event;
-    struct CUstream_st *blocking;
-    driver_address address;
-} given;
-
-static unsigned call_alloc(void) {
-    driver_address address;
-
-    return cu->cuMemAlloc_v2(&address, 8);
-}
-
-static unsigned call_free(void) {
-    return cu->cuMemFree_v2(given.address);
-}
-
-static unsigned call_load(void) {
-    struct CUmod_st *module;
-
-    return cu->cuModuleLoadData(&module, cubin);
-}
-
-static unsigned call_load_library(void) {
-    struct CUlib_st *library;
-
-    return cu->cuLibraryLoadData(&library, cubin, NULL, NULL, 0, NULL, NULL, 0);
-}
-
-static unsigned call_copy(void) {
-    char byte = 0;
-
-    return cu->cuMemcpyHtoD_v2(given.address, &byte, 1);
-}
-
-static unsigned call_event_query(void) {
-    return cu->cuEventQuery(given.event);
-}
-
-static unsigned call_event_sync(void) {
-    return cu->cuEventSynchronize(given.event);
-}
-
-static unsigned call_stream_query(void) {
-    return cu->cuStreamQuery(stream);
-}
-
-static unsigned call_stream_sync(void) {
-    return cu->cuStreamSynchronize(stream);
-}
-
-static unsigned call_context_sync(void) {
-    return cu->cuCtxSynchronize();
-}
-
-static unsigned call_stream_device(void) {
-    int device;
-
-    return cu->cuStreamGetDevice(stream, &device);
-}
-
-static unsigned call_wait_outside(void) {
-    return cu->cuStreamWaitEvent(stream, given.event, 0); /* recorded before the capture */
-}
-
-static unsigned call_launch(void) {
-    return launch(given.function, stream);
-}
-
-static unsigned call_record(void) {
-    return cu->cuEventRecord(given.event, stream);
-}
-
-static unsigned call_create(void) {
-    struct CUevent_st *event;
-
-    return cu->cuEventCreate(&event, 0);
-}
-
-static unsigned call_capturing(void) {
-    unsigned status;
-
-    return cu->cuStreamIsCapturing(stream, &status);
-}
-
-static unsigned call_legacy(void) {
-    return launch(given.function, NULL);
-}
-
-/* What each call gives in the thread that captures a non-blocking stream, by mode. */
-static const struct forbidden {
-    unsigned (*call)(void);
-    unsigned global, local, relaxed;
-} CALLS[] = {
-    {call_alloc, 900, 900, 0},
-    {call_free, 900, 900, 0},
-    {call_load, 900, 900, 0},
-    {call_load_library, 900, 900, 0},
-    {call_copy, 900, 900, 0},
-    {call_event_query, 900, 900, 0},
-    {call_event_sync, 900, 900, 0},
-    {call_stream_query, 900, 900, 900},
-    {call_stream_sync, 900, 900, 900},
-    {call_context_sync, 900, 900, 900},
-    {call_stream_device, 900, 900, 900},
-    {call_wait_outside, 905, 905, 905},
-    {call_launch, 0, 0, 0},
-    {call_record, 0, 0, 0},
-    {call_create, 0, 0, 0},
-    {call_capturing, 0, 0, 0},
-    {call_legacy, 0, 0, 0},
-};
-
-static void prepare(void) {
-    given.function = load_function(cubin, "scale");
-    given.event = make_event(0);
-    given.blocking = make_stream(0);
-    given.address = allocate(8);
-    WORKS(cu->cuEventRecord(given.event, stream));
-}
-
-START_TEST(calls_that_break_a_capture) {
-    const struct forbidden *tried = &CALLS[_i / 3];
-    unsigned mode = (unsigned)_i % 3, status;
-    unsigned expected = mode == 0 ? tried->global : mode == 1 ? tried->local : tried->relaxed;
-    struct CUgraph_st *graph = (struct CUgraph_st *)1;
-
-    prepare();
-    WORKS(cu->cuStreamBeginCapture_v2(stream, mode));
-    GIVES(expected, tried->call());
-    WORKS(cu->cuStreamIsCapturing(stream, &status));
-    ck_assert_uint_eq(status, expected ? DRIVER_STREAM_CAPTURE_STATUS_INVALIDATED
-                                       : DRIVER_STREAM_CAPTURE_STATUS_ACTIVE);
-    if (expected) {
-        GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, launch(given.function, stream));
-        GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, cu->cuStreamEndCapture(stream, &graph));
-        ck_assert_ptr_null(graph);
-    } else {
-        WORKS(cu->cuStreamEndCapture(stream, &graph));
-        WORKS(cu->cuGraphDestroy(graph));
-    }
-    WORKS(launch(given.function, stream)); /* as usable as before */
-    ck_assert_uint_eq(fake->alive("graph"), 0);
-}
-END_TEST
-
-struct other {
-    unsigned mode, code;
-};
-
-static void *allocate_beside(void *data) {
-    struct other *other = data;
-    driver_address address;
-
-    cu->cuCtxSetCurrent(context);
-    cu->cuThreadExchangeStreamCaptureMode(&other->mode);
-    other->code = cu->cuMemAlloc_v2(&address, 8);
-    return NULL;
-}
-
-/* The mode of the capture, and that of another thread, which allocates. */
-START_TEST(captures_and_other_threads) {
-    unsigned capture = (unsigned)_i / 3, status;
-    struct other other = {(unsigned)_i % 3, 0};
-    bool breaks = capture == DRIVER_STREAM_CAPTURE_MODE_GLOBAL &&
-                  other.mode == DRIVER_STREAM_CAPTURE_MODE_GLOBAL;
-    pthread_t thread;
-
-    WORKS(cu->cuStreamBeginCapture_v2(stream, capture));
-    ck_assert_int_eq(pthread_create(&thread, NULL, allocate_beside, &other), 0);
-    pthread_join(thread, NULL);
-    ck_assert_uint_eq(other.code, breaks ? DRIVER_ERROR_STREAM_CAPTURE_UNSUPPORTED : 0);
-    ck_assert_uint_eq(other.mode, DRIVER_STREAM_CAPTURE_MODE_GLOBAL); /* what it was before */
-    WORKS(cu->cuStreamIsCapturing(stream, &status));
-    ck_assert_uint_eq(status, breaks ? DRIVER_STREAM_CAPTURE_STATUS_INVALIDATED
-                                     : DRIVER_STREAM_CAPTURE_STATUS_ACTIVE);
-}
-END_TEST
-
-static void *end_beside(void *data) {
-    struct CUgraph_st *graph;
-
-    cu->cuCtxSetCurrent(context);
-    *(unsigned *)data = cu->cuStreamEndCapture(stream, &graph);
-    return NULL;
-}
-
-START_TEST(captures_begin_and_end) {
-    struct CUstream_st *second = make_stream(DRIVER_STREAM_NON_BLOCKING);
-    struct CUevent_st *event = make_event(0);
-    struct CUgraph_st *graph;
-    unsigned code = 0, status;
-    pthread_t thread;
-
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_UNSUPPORTED, cu->cuStreamBeginCapture_v2(NULL, 0));
-    GIVES(DRIVER_ERROR_INVALID_VALUE, cu->cuStreamBeginCapture_v2(stream, 3));
-    GIVES(DRIVER_ERROR_ILLEGAL_STATE, cu->cuStreamEndCapture(stream, &graph));
-    WORKS(cu->cuStreamBeginCapture_v2(stream, 1));
-    GIVES(DRIVER_ERROR_ILLEGAL_STATE, cu->cuStreamBeginCapture_v2(stream, 1));
-    ck_assert_int_eq(pthread_create(&thread, NULL, end_beside, &code), 0);
-    pthread_join(thread, NULL);
-    ck_assert_uint_eq(code, DRIVER_ERROR_STREAM_CAPTURE_WRONG_THREAD);
-    WORKS(cu->cuEventRecord(event, stream));
-    WORKS(cu->cuStreamWaitEvent(second, event, 0)); /* draws it in */
-    WORKS(cu->cuStreamIsCapturing(second, &status));
-    ck_assert_uint_eq(status, DRIVER_STREAM_CAPTURE_STATUS_ACTIVE);
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_UNMATCHED, cu->cuStreamEndCapture(second, &graph));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, cu->cuStreamEndCapture(stream, &graph));
-    WORKS(cu->cuStreamIsCapturing(second, &status));
-    ck_assert_uint_eq(status, DRIVER_STREAM_CAPTURE_STATUS_NONE);
-    /* The event stays one of a capture, now of none. */
-    GIVES(DRIVER_ERROR_CAPTURED_EVENT, cu->cuStreamWaitEvent(stream, event, 0));
-    GIVES(DRIVER_ERROR_CAPTURED_EVENT, cu->cuEventQuery(event));
-    WORKS(cu->cuEventRecord(event, stream));
-    WORKS(cu->cuEventQuery(event));
-}
-END_TEST
-
-START_TEST(forks_have_to_be_joined) {
-    struct CUstream_st *second = make_stream(DRIVER_STREAM_NON_BLOCKING);
-    struct CUevent_st *fork = make_event(2), *join = make_event(2);
-    struct CUgraphNode_st *nodes[4];
-    struct CUgraph_st *graph;
-    size_t count = 4;
-    unsigned type;
-
-    prepare();
-    for (int joined = 0; joined < 2; joined++) {
-        WORKS(cu->cuStreamBeginCapture_v2(stream, 1));
-        WORKS(launch(given.function, stream));
-        WORKS(cu->cuEventRecord(fork, stream));
-        WORKS(cu->cuStreamWaitEvent(second, fork, 0));
-        WORKS(launch(given.function, second));
-        WORKS(cu->cuMemsetD8Async(given.address, 0, 8, stream));
-        WORKS(cu->cuEventRecord(join, second));
-        if (joined) {
-            WORKS(cu->cuStreamWaitEvent(stream, join, 0));
-            WORKS(cu->cuStreamEndCapture(stream, &graph));
-        } else {
-            GIVES(DRIVER_ERROR_STREAM_CAPTURE_UNJOINED, cu->cuStreamEndCapture(stream, &graph));
-        }
-    }
-    WORKS(cu->cuGraphGetNodes(graph, nodes, &count));
-    ck_assert_uint_eq(count, 3);
-    WORKS(cu->cuGraphNodeGetType(nodes[2], &type));
-    ck_assert_uint_eq(type, DRIVER_GRAPH_NODE_TYPE_MEMSET);
-    WORKS(cu->cuGraphDestroy(graph));
-    GIVES(DRIVER_ERROR_INVALID_VALUE, cu->cuGraphDestroy(graph));
-}
-END_TEST
-
-START_TEST(captures_stay_apart) {
-    struct CUstream_st *second = make_stream(DRIVER_STREAM_NON_BLOCKING);
-    struct CUevent_st *event = make_event(2);
-    struct CUgraph_st *graph;
-    unsigned status;
-
-    prepare();
-    WORKS(cu->cuStreamBeginCapture_v2(stream, 2));
-    WORKS(cu->cuStreamBeginCapture_v2(second, 2));
-    WORKS(launch(given.function, second));
-    WORKS(cu->cuEventRecord(event, second));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_MERGE, cu->cuStreamWaitEvent(stream, event, 0));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, cu->cuStreamEndCapture(stream, &graph));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, cu->cuStreamEndCapture(second, &graph));
-    /* The legacy stream waits for blocking streams. */
-    WORKS(cu->cuStreamBeginCapture_v2(given.blocking, 2));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_IMPLICIT, cu->cuStreamIsCapturing(NULL, &status));
-    WORKS(launch(given.function, given.blocking));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_IMPLICIT, launch(given.function, NULL));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, cu->cuStreamEndCapture(given.blocking, &graph));
-    WORKS(cu->cuStreamBeginCapture_v2(given.blocking, 2));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_IMPLICIT, call_copy());
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_UNSUPPORTED, cu->cuStreamDestroy_v2(given.blocking));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, cu->cuStreamEndCapture(given.blocking, &graph));
-}
-END_TEST
-
-/* ---- Graphs -------------------------------------------------------------------------------- */
-
-enum form { ONE_KERNEL, TWO_KERNELS, KERNEL_AND_FILL, CHILD };
-
-static struct CUgraph_st *capture(enum form form, struct CUgraphExec_st *child) {
-    struct CUgraph_st *graph = NULL;
-
-    WORKS(cu->cuStreamBeginCapture_v2(stream, 1));
-    WORKS(launch(given.function, stream));
-    if (form == TWO_KERNELS)
-        WORKS(launch(given.function, stream));
-    if (form == KERNEL_AND_FILL)
-        WORKS(cu->cuMemsetD8Async(given.address, 3, 8, stream));
-    if (form == CHILD)
-        WORKS(cu->cuGraphLaunch(child, stream));
-    WORKS(cu->cuStreamEndCapture(stream, &graph));
-    return graph;
-}
-
-START_TEST(graphs) {
-    struct CUgraph_st *one, *two, *fill, *child;
-    struct CUgraphExecUpdateResultInfo_st info;
-    struct CUgraphExec_st *exec, *outer;
-    struct CUgraphNode_st *node;
-    unsigned outcome;
-    char byte = 0;
-
-    prepare();
-    fake->reset();
-    one = capture(ONE_KERNEL, NULL);
-    two = capture(TWO_KERNELS, NULL);
-    fill = capture(KERNEL_AND_FILL, NULL);
-    WORKS(cu->cuGraphInstantiateWithFlags(&exec, two, 0));
-    GIVES(DRIVER_ERROR_GRAPH_EXEC_UPDATE_FAILURE, cu->cuGraphExecUpdate_v2(exec, one, &info));
-    ck_assert_uint_eq(info.result, DRIVER_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
-    ck_assert_ptr_null(info.errorNode);
-    GIVES(DRIVER_ERROR_GRAPH_EXEC_UPDATE_FAILURE,
-          cu->cuGraphExecUpdate(exec, fill, &node, &outcome));
-    ck_assert_uint_eq(outcome, DRIVER_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED);
-    ck_assert_ptr_nonnull(node);
-    WORKS(cu->cuGraphExecUpdate_v2(exec, two, &info));
-    ck_assert_uint_eq(info.result, DRIVER_GRAPH_EXEC_UPDATE_SUCCESS);
-    WORKS(cu->cuGraphDestroy(two)); /* the instance has its own copy */
-    ck_assert_uint_eq(fake->launches(), 0);
-    WORKS(cu->cuGraphLaunch(exec, stream));
-    ck_assert_uint_eq(fake->launches(), 2);
-    child = capture(CHILD, exec);
-    WORKS(cu->cuGraphInstantiateWithFlags(&outer, child, 0));
-    WORKS(cu->cuGraphLaunch(outer, stream));
-    ck_assert_uint_eq(fake->launches(), 5);
-    WORKS(cu->cuGraphExecDestroy(outer));
-    GIVES(DRIVER_ERROR_INVALID_VALUE, cu->cuGraphLaunch(outer, stream));
-    WORKS(cu->cuGraphExecDestroy(exec));
-    WORKS(cu->cuGraphInstantiateWithFlags(&exec, fill, 0));
-    WORKS(cu->cuGraphLaunch(exec, stream));
-    WORKS(cu->cuMemcpyDtoH_v2(&byte, given.address, 1));
-    ck_assert_int_eq(byte, 3);
-    /* Made while the thread captures, a graph could not be instantiated. */
-    WORKS(cu->cuStreamBeginCapture_v2(stream, 1));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_UNSUPPORTED, cu->cuGraphInstantiateWithFlags(&outer, one, 0));
-    GIVES(DRIVER_ERROR_STREAM_CAPTURE_INVALIDATED, cu->cuStreamEndCapture(stream, &two));
-    WORKS(cu->cuGraphDestroy(one));
-    WORKS(cu->cuGraphDestroy(fill));
-    WORKS(cu->cuGraphDestroy(child));
-    ck_assert_uint_eq(fake->alive("graph"), 0);
-}
-END_TEST
-
-/* A graph whose module is gone would run whatever lies there now. */
-START_TEST(graphs_need_their_modules) {
-    struct CUgraphExec_st *exec;
-    struct CUgraph_st *graph;
-    struct CUmod_st *module;
-
-    prepare();
-    WORKS(cu->cuModuleLoadData(&module, cubin));
-    WORKS(cu->cuModuleGetFunction(&given.function, module, "scale"));
-    graph = capture(ONE_KERNEL, NULL);
-    WORKS(cu->cuGraphInstantiateWithFlags(&exec, graph, 0));
-    WORKS(cu->cuGraphDestroy(graph));
-    WORKS(cu->cuModuleUnload(module));
-    WORKS(cu->cuGraphLaunch(exec, stream));
-    GIVES(DRIVER_ERROR_LAUNCH_FAILED, cu->cuStreamSynchronize(stream));
-    ck_assert_uint_eq(fake->violations(), 1);
-}
-END_TEST
-
-/* ---- Green contexts ------------------------------------------------------------------------ */
-
-START_TEST(green_contexts) {
-    struct CUdevResource_st all, parts[4], rest, apart[1], mixed[2];
-    struct CUdevResourceDesc_st *description;
-    struct CUgreenCtx_st *green;
-    struct CUstream_st *made;
-    struct CUctx_st *popped;
-    unsigned count = 4;
-    int device;
-
-    WORKS(cu->cuCtxGetDevice(&device));
-    GIVES(DRIVER_ERROR_INVALID_RESOURCE_TYPE, cu->cuDeviceGetDevResource(device, &all, 2));
-    WORKS(cu->cuDeviceGetDevResource(device, &all, 1));
-    ck_assert_uint_eq(all.sm.smCount, 132);
-    ck_assert_uint_eq(all.sm.minSmPartitionSize, 8);
-    ck_assert_uint_eq(all.sm.smCoscheduledAlignment, 8);
-    WORKS(cu->cuDevSmResourceSplitByCount(NULL, &count, &all, NULL, 0, 1));
-    ck_assert_uint_eq(count, 16); /* of 8 each */
-    count = 4;
-    WORKS(cu->cuDevSmResourceSplitByCount(parts, &count, &all, &rest, 0, 33));
-    ck_assert_uint_eq(count, 3); /* 33 become 40 */
-    ck_assert_uint_eq(parts[0].sm.smCount, 40);
-    ck_assert_uint_eq(rest.sm.smCount, 12);
-    GIVES(DRIVER_ERROR_INVALID_RESOURCE_CONFIGURATION,
-          cu->cuDevSmResourceSplitByCount(apart, &count, &parts[0], NULL, 0, 8));
-    GIVES(DRIVER_ERROR_INVALID_RESOURCE_CONFIGURATION,
-          cu->cuDevSmResourceSplitByCount(apart, &count, &all, NULL, 0, 133));
-    count = 1;
-    WORKS(cu->cuDevSmResourceSplitByCount(apart, &count, &all, NULL, 0, 8));
-    mixed[0] = parts[0];
-    mixed[1] = apart[0];
-    GIVES(DRIVER_ERROR_INVALID_RESOURCE_CONFIGURATION,
-          cu->cuDevResourceGenerateDesc(&description, mixed, 2));
-    WORKS(cu->cuDevResourceGenerateDesc(&description, parts, 2));
-    GIVES(DRIVER_ERROR_INVALID_VALUE, cu->cuGreenCtxCreate(&green, description, device, 0));
-    WORKS(cu->cuGreenCtxCreate(&green, description, device, 1));
-    GIVES(DRIVER_ERROR_INVALID_VALUE, cu->cuGreenCtxStreamCreate(&made, green, 0, 0));
-    WORKS(cu->cuGreenCtxStreamCreate(&made, green, 1, 0));
-    GIVES(DRIVER_ERROR_INVALID_HANDLE, launch(load_function(cubin, "scale"), made));
-    fake->reset();
-    WORKS(cu->cuGreenCtxDestroy(green)); /* with a stream in it, which is lost */
-    ck_assert_uint_eq(fake->violations(), 1);
-    GIVES(DRIVER_ERROR_CONTEXT_IS_DESTROYED, cu->cuStreamSynchronize(made));
-    GIVES(DRIVER_ERROR_CONTEXT_IS_DESTROYED, cu->cuStreamDestroy_v2(made));
-    GIVES(DRIVER_ERROR_INVALID_CONTEXT, cu->cuGreenCtxDestroy(green));
-    WORKS(cu->cuCtxPopCurrent_v2(&popped));
-    ck_assert_uint_eq(fake->alive("green"), 0);
-}
-END_TEST
-
 int main(void) {
     Suite *suite = suite_create("fake_cuda");
-    TCase *tests = tcase_create("fake_cuda"), *last = tcase_create("lost");
+    TCase *tests = tcase_create("fake_cuda");
 
-    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_checked_fixture(tests, rules_set_up, rules_tear_down);
     tcase_add_test(tests, contexts);
     tcase_add_test(tests, calls_are_counted_and_fail_on_demand);
     tcase_add_test(tests, memory);
@@ -806,17 +303,6 @@ int main(void) {
     tcase_add_test(tests, launches);
     tcase_add_test(tests, streams);
     tcase_add_test(tests, events);
-    tcase_add_loop_test(tests, calls_that_break_a_capture, 0,
-                        3 * (int)(sizeof(CALLS) / sizeof(*CALLS)));
-    tcase_add_loop_test(tests, captures_and_other_threads, 0, 9);
-    tcase_add_test(tests, captures_begin_and_end);
-    tcase_add_test(tests, forks_have_to_be_joined);
-    tcase_add_test(tests, captures_stay_apart);
-    tcase_add_test(tests, graphs);
-    tcase_add_test(tests, graphs_need_their_modules);
     suite_add_tcase(suite, tests);
-    tcase_add_checked_fixture(last, begin, NULL); /* one stream is lost for good */
-    tcase_add_test(last, green_contexts);
-    suite_add_tcase(suite, last);
     return run_suite(suite);
 }
