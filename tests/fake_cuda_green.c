@@ -45,6 +45,8 @@ static void fill(struct CUdevResource_st *resource, int device, unsigned split, 
     resource->type = DRIVER_DEV_RESOURCE_TYPE_SM;
     memcpy(resource->internal, &inner, sizeof(inner));
     resource->sm.smCount = count;
+    if (fake.version < 13000)
+        return; /* the fields are newer than the functions */
     granularity(device, &resource->sm.minSmPartitionSize, &resource->sm.smCoscheduledAlignment);
 }
 

@@ -255,6 +255,23 @@ START_TEST(a_device_is_not_divided_in_silence) {
 }
 END_TEST
 
+/* One that does not tell what it asks for does not get round our promise either. */
+START_TEST(a_size_is_not_brought_up) {
+    struct device_context *context;
+    struct green_division *division;
+
+    if (!tests_are_apart())
+        return;
+    setenv("FAKE_CUDA_VERSION", "12080", 1);
+    context = open_context(0);
+    assert_failure(green_division_new(context, 2, 12, &division, &error), CUBBY_ERR_INVALID,
+                   "cannot be divided into 2 parts of 12 multiprocessors: it gave 2 of 16");
+    ck_ok(green_division_new(context, 2, 16, &division, &error), &error);
+    green_division_free(division);
+    device_context_unref(context);
+}
+END_TEST
+
 START_TEST(an_old_driver_cannot_divide) {
     struct device_context *context;
     struct green_division *division;
@@ -281,6 +298,7 @@ int main(void) {
     tcase_add_test(tests, parts_of_a_device_share_nothing);
     tcase_add_test(tests, a_device_is_not_divided_in_silence);
     tcase_add_test(tests, an_old_driver_cannot_divide);
+    tcase_add_test(tests, a_size_is_not_brought_up);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

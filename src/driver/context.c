@@ -3,11 +3,31 @@
 
 #include <stdlib.h>
 
+#include "os/fork.h"
 #include "util/error.h"
 
 /* All contexts in use. No call of the driver's but retain and release is made with it held. */
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct device_context *table;
+
+static pthread_once_t guarded = PTHREAD_ONCE_INIT;
+
+static void hold_table(void *context) {
+    pthread_mutex_lock(context);
+}
+
+static void release_table(void *context, bool in_child) {
+    (void)in_child;
+    pthread_mutex_unlock(context);
+}
+
+/* A forked child cannot use the driver, but is to be told so. */
+static void guard_table(void) {
+    static struct fork_guard guard = {hold_table, release_table, &table_lock, FORK_LEVEL_TOOLCHAIN,
+                                      NULL};
+
+    fork_guard_add(&guard);
+}
 
 static int make(const struct driver *driver, int ordinal, struct device_context **ret_context,
                 struct cubby_error *error) {
@@ -39,6 +59,7 @@ int device_context_get(int ordinal, struct device_context **ret_context,
 
     if (result < 0)
         return result;
+    pthread_once(&guarded, guard_table);
     pthread_mutex_lock(&table_lock);
     for (context = table; context && context->device.ordinal != ordinal; context = context->next) {
     }

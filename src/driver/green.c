@@ -9,10 +9,15 @@
 static int check_size(const struct device_context *context, const struct CUdevSmResource_st *all,
                       unsigned parts, unsigned size, struct cubby_error *error) {
     unsigned least = all->minSmPartitionSize, step = all->smCoscheduledAlignment;
-    bool fits = size >= least && (step == 0 || size % step == 0);
+    bool fits = size > 0 && size >= least && (step == 0 || size % step == 0);
 
     if (parts > 0 && fits && parts <= all->smCount / size)
         return 0;
+    if (least == 0) /* an older driver, which does not tell */
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "device %d (%s) cannot be divided into %u parts of %u multiprocessors: it "
+                         "has %u",
+                         context->device.ordinal, context->device.arch, parts, size, all->smCount);
     return error_set(error, CUBBY_ERR_INVALID,
                      "device %d (%s) cannot be divided into %u parts of %u multiprocessors: it has "
                      "%u, and a part needs at least %u and a multiple of %u",
@@ -33,11 +38,13 @@ static int split(struct device_context *context, unsigned parts, unsigned size,
     if (result == 0)
         result = driver_call_optional(driver, error, cuDevSmResourceSplitByCount, resources, &made,
                                       &all, &rest, 0, size);
-    if (result == 0 && made < parts)
+    /* Older drivers do not tell what they ask for, and bring the size up to it. */
+    if (result == 0 && (made < parts || resources[0].sm.smCount != size))
         result = error_set(error, CUBBY_ERR_INVALID,
-                           "device %d (%s) gave %u parts of %u multiprocessors, not %u: ask for "
-                           "fewer or smaller parts",
-                           context->device.ordinal, context->device.arch, made, size, parts);
+                           "device %d (%s) cannot be divided into %u parts of %u multiprocessors: "
+                           "it gave %u of %u",
+                           context->device.ordinal, context->device.arch, parts, size, made,
+                           resources[0].sm.smCount);
     return result;
 }
 

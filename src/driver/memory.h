@@ -21,7 +21,7 @@ struct device_memory {
 int device_memory_new(struct device_context *context, size_t size, struct CUstream_st *stream,
                       struct device_memory **ret_memory, struct cubby_error *error);
 
-/* NULL-safe. Without a stream, no work that uses it may be running. */
+/* NULL-safe. Without a stream, waits for the device's work, and not while the thread captures. */
 void device_memory_free(struct device_memory *memory);
 
 /*

@@ -26,7 +26,8 @@ int loaded_module_get(struct device_context *context, const struct cubby_key *ke
                       const void *image, struct loaded_module **ret_module,
                       struct cubby_error *error);
 
-/* Unloads it with the last reference. NULL-safe. No kernel of it may be running then. */
+/* Unloads it with the last reference. NULL-safe. No kernel of it may be running or be part of a
+ * graph that is still replayed then, and the calling thread may not capture. */
 void loaded_module_unref(struct loaded_module *module);
 
 /*
