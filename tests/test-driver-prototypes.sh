@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The prototypes and constants of src/driver/driver_api.h are those of a toolkit's cuda.h; skipped
+# The prototypes, constants and names of src/driver/driver_api.h are those of a toolkit's; skipped
 # where there is none of CUDA 12.8 or newer, which has all of them.
 set -eu
 
@@ -40,3 +40,16 @@ for fault in 's/X(INVALID_DEVICE, 101)/X(INVALID_DEVICE, 102)/' \
         exit 1
     fi
 done
+
+# The names are those that NVIDIA's stand-in for the driver exports.
+stub=${include%/include}/lib64/stubs/libcuda.so
+if [ -r "$stub" ] && command -v nm >/dev/null; then
+    nm -D --defined-only "$stub" | sed 's/.* //' | sort >"$scratch/exported"
+    sed -n 's/^ *X(\(cu[A-Za-z0-9_]*\), cu.*/\1/p' "$top/src/driver/driver_api.h" | sort >"$scratch/used"
+    [ "$(wc -l <"$scratch/used")" -ge 80 ]
+    missing=$(comm -13 "$scratch/exported" "$scratch/used")
+    if [ -n "$missing" ]; then
+        echo "$stub does not export: $missing"
+        exit 1
+    fi
+fi
