@@ -1,114 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the CUDA driver says of this machine. Prototypes from NVIDIA's CUDA driver API
- * documentation; symbols are asked for under their versioned names.
- */
-#include <dlfcn.h>
+#include "driver/device.h"
+
 #include <stdio.h>
+#include <string.h>
 
 #include <cubby/cubby.h>
 
-#include "key/locate.h"
-#include "os/dl.h"
 #include "util/error.h"
 
-#define ATTRIBUTE_MAJOR 75 /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR */
-#define ATTRIBUTE_MINOR 76
-#define STUB_LIBRARY 34 /* CUDA_ERROR_STUB_LIBRARY: the toolkit's stand-in, not a driver */
+int device_attribute(const struct driver *driver, int handle, unsigned attribute, int *ret_value,
+                     struct cubby_error *error) {
+    return driver_call(driver, error, cuDeviceGetAttribute, ret_value, attribute, handle);
+}
 
-struct driver_api {
-    int (*init)(unsigned flags);
-    int (*version)(int *);
-    int (*count)(int *);
-    int (*get)(int *device, int ordinal);
-    int (*name)(char *, int size, int device);
-    int (*attribute)(int *value, int attribute, int device);
-};
+static int ask_limits(const struct driver *driver, struct device_info *info,
+                      struct cubby_error *error) {
+    const struct {
+        unsigned attribute;
+        int *value;
+    } LIMITS[] = {
+        {DRIVER_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &info->major},
+        {DRIVER_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, &info->minor},
+        {DRIVER_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, &info->multiprocessors},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, &info->max_threads},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, &info->max_block[0]},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y, &info->max_block[1]},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z, &info->max_block[2]},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, &info->max_grid[0]},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y, &info->max_grid[1]},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z, &info->max_grid[2]},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, &info->max_shared},
+        {DRIVER_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, &info->max_shared_optin},
+    };
+    int result = 0;
 
-static int load_driver(void **ret_handle, struct cubby_error *error) {
-    struct cubby_error unusable = CUBBY_ERROR_INIT;
-    struct location location;
-    int result = locate_library(&LIBRARY_DRIVER, false, &location, NULL, &unusable);
+    for (size_t i = 0; i < sizeof(LIMITS) / sizeof(*LIMITS) && result == 0; i++)
+        result =
+            device_attribute(driver, info->handle, LIMITS[i].attribute, LIMITS[i].value, error);
+    return result;
+}
 
-    if (result == CUBBY_ERR_NO_TOOLCHAIN)
-        result = error_set(error, CUBBY_ERR_NO_DRIVER, "no CUDA driver: %s", unusable.message);
-    cubby_error_clear(&unusable);
+/* The second form tells the parts of a divided GPU apart. */
+static int ask_uuid(const struct driver *driver, struct device_info *info,
+                    struct cubby_error *error) {
+    struct CUuuid_st uuid;
+    int result = driver->api.cuDeviceGetUuid_v2
+                     ? driver_call(driver, error, cuDeviceGetUuid_v2, &uuid, info->handle)
+                     : driver_call(driver, error, cuDeviceGetUuid, &uuid, info->handle);
+
     if (result == 0)
-        result = dl_open(*location.path ? location.path : LIBRARY_DRIVER.sonames[0], ret_handle);
-    if (result == CUBBY_ERR_NO_MEMORY)
-        return error_no_memory(error);
-    if (result != CUBBY_ERR_NOT_FOUND)
+        memcpy(info->uuid, uuid.bytes, sizeof(info->uuid));
+    return result;
+}
+
+int device_count(const struct driver *driver, int *ret_count, struct cubby_error *error) {
+    return driver_call(driver, error, cuDeviceGetCount, ret_count);
+}
+
+int device_describe(const struct driver *driver, int ordinal, struct device_info *ret_info,
+                    struct cubby_error *error) {
+    struct device_info info = {.ordinal = ordinal};
+    int count = 0, result = device_count(driver, &count, error);
+
+    if (result == 0 && (ordinal < 0 || ordinal >= count))
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "there is no device %d: the CUDA driver found %d, counted from 0; check "
+                         "nvidia-smi and CUDA_VISIBLE_DEVICES",
+                         ordinal, count);
+    if (result == 0)
+        result = driver_call(driver, error, cuDeviceGet, &info.handle, ordinal);
+    if (result == 0)
+        result =
+            driver_call(driver, error, cuDeviceGetName, info.name, sizeof(info.name), info.handle);
+    if (result == 0)
+        result = ask_limits(driver, &info, error);
+    if (result == 0)
+        result = ask_uuid(driver, &info, error);
+    if (result < 0)
         return result;
-    if (*location.path)
-        return error_set(error, CUBBY_ERR_NO_DRIVER, "%s cannot be loaded as the CUDA driver: %s",
-                         location.path, dlerror());
-    return error_set(error, CUBBY_ERR_NO_DRIVER,
-                     "no CUDA driver: %s was not found; install the NVIDIA driver, or set %s to "
-                     "the library",
-                     LIBRARY_DRIVER.sonames[0], LIBRARY_DRIVER.variable);
-}
-
-static int fail(const char *what, int code, struct cubby_error *error) {
-    if (error && error->code == CUBBY_OK)
-        error->tool_error = code;
-    return error_set(
-        error, CUBBY_ERR_NO_DRIVER, "the CUDA driver failed to %s: error %d%s", what, code,
-        code == STUB_LIBRARY ? " (this is the toolkit's stub library, not a driver)" : "");
-}
-
-static int ask(const struct driver_api *api, struct cubby_device *device,
-               struct cubby_error *error) {
-    int handle = 0, major = 0, minor = 0, code;
-
-    code = api->init(0);
-    if (code == 0)
-        code = api->version(&device->driver_version);
-    if (code != 0)
-        return fail("start", code, error);
-    code = api->count(&device->count);
-    if (code != 0)
-        return fail("count the devices", code, error);
-    if (device->count < 1)
-        return error_set(error, CUBBY_ERR_NO_DRIVER,
-                         "the CUDA driver found no device: check nvidia-smi and "
-                         "CUDA_VISIBLE_DEVICES");
-    code = api->get(&handle, 0);
-    if (code == 0)
-        code = api->name(device->name, sizeof(device->name), handle);
-    if (code == 0)
-        code = api->attribute(&major, ATTRIBUTE_MAJOR, handle);
-    if (code == 0)
-        code = api->attribute(&minor, ATTRIBUTE_MINOR, handle);
-    if (code != 0)
-        return fail("describe device 0", code, error);
-    snprintf(device->arch, sizeof(device->arch), "sm_%d", major * 10 + minor);
+    snprintf(info.arch, sizeof(info.arch), "sm_%d", info.major * 10 + info.minor);
+    *ret_info = info;
     return 0;
 }
 
-int cubby_device_find(struct cubby_device *ret_device, struct cubby_error *error) {
-    struct driver_api api = {0};
-    const struct dl_symbol symbols[] = {
-        {"cuInit", (void **)&api.init},
-        {"cuDriverGetVersion", (void **)&api.version},
-        {"cuDeviceGetCount", (void **)&api.count},
-        {"cuDeviceGet", (void **)&api.get},
-        {"cuDeviceGetName", (void **)&api.name},
-        {"cuDeviceGetAttribute", (void **)&api.attribute},
-        {NULL, NULL},
-    };
-    struct cubby_device device = {0};
-    const char *missing;
-    void *handle = NULL;
-    int result = load_driver(&handle, error);
+/* ---- The public function ------------------------------------------------------------------- */
 
+static int find(struct cubby_device *ret_device, struct cubby_error *error) {
+    struct device_info info;
+    const struct driver *driver;
+    int count = 0, result = driver_open(&driver, error);
+
+    if (result == 0)
+        result = device_count(driver, &count, error);
+    if (result == 0 && count < 1)
+        return error_set(error, CUBBY_ERR_NO_DRIVER,
+                         "the CUDA driver found no device: check nvidia-smi and "
+                         "CUDA_VISIBLE_DEVICES");
+    if (result == 0)
+        result = device_describe(driver, 0, &info, error);
     if (result < 0)
         return result;
-    /* The handle is kept: a driver that was started is not unloaded. */
-    if (!dl_resolve(handle, symbols, &missing))
-        return error_set(error, CUBBY_ERR_NO_DRIVER, "the CUDA driver lacks %s: it is too old",
-                         missing);
-    result = ask(&api, &device, error);
-    if (result == 0)
-        *ret_device = device;
+    ret_device->driver_version = driver->version;
+    ret_device->count = count;
+    snprintf(ret_device->name, sizeof(ret_device->name), "%s", info.name);
+    snprintf(ret_device->arch, sizeof(ret_device->arch), "%s", info.arch);
+    return 0;
+}
+
+/* A driver that cannot tell of its device is none, whatever its reason. */
+int cubby_device_find(struct cubby_device *ret_device, struct cubby_error *error) {
+    struct cubby_error reason = CUBBY_ERROR_INIT;
+    int result = find(ret_device, &reason);
+
+    if (result < 0) {
+        result =
+            result == CUBBY_ERR_NO_MEMORY && reason.tool_error == 0 ? result : CUBBY_ERR_NO_DRIVER;
+        reason.code = result;
+        error_move(error, &reason);
+    }
     return result;
 }

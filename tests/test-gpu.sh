@@ -1,0 +1,20 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# One kernel through the layer over the CUDA driver: first on the driver's double, which keeps this
+# test itself sound, then on the machine's GPU. Skipped where there is none.
+set -eu
+
+build=${top_builddir:-.}
+smoke=$build/tests/gpu_smoke
+status=0
+
+"$smoke" --double "$build/tests/.libs/fake_cuda.so" || status=$?
+case $status in
+0) ;;
+77) exit 77 ;;
+*)
+    echo "failed on the double"
+    exit 1
+    ;;
+esac
+exec "$smoke"
