@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file runner.h
+ * Engines that run: a plan (engine.h) on a device.
+ *
+ *     struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
+ *
+ *     options.cache = cache;
+ *     cubby_engine_new(plan, &options, &engine, &error);
+ *     call.dims = (int64_t[]){32};
+ *     call.dim_count = 1;
+ *     call.buffers = buffers;
+ *     call.buffer_count = 2;
+ *     cubby_engine_enqueue(engine, &call, &error);
+ *     cubby_engine_sync(engine, &error);
+ *     cubby_engine_unref(engine);
+ *
+ * An engine has an *execution context*: what it keeps on the device, which are its kernels, its
+ * scratch tensors and a stream. The first enqueue creates it, and so does the first one after the
+ * settings changed; nothing else does.
+ *
+ * Kernels are *generic*, for all values of the dims, or *specialised* for one. Both come through the
+ * cache; with a runtime cache (runtime_cache.h) in front, an engine that was run before compiles
+ * nothing. Compiles run on threads of the library's own, never more than the machine has
+ * processors and at most 8, shared by all engines.
+ *
+ * Threads: every function may be called from any thread, on the same engine too; what is enqueued
+ * runs on the device in the order of the calls. From within a callback of the library (such as that
+ * of the log) on the thread that is enqueueing, an engine can be asked for its state; what would
+ * change it is CUBBY_ERR_BUSY then. A forked child cannot use the driver, and so no engine.
+ *
+ * Errors: CUBBY_ERR_NO_DRIVER where there is no driver or no device; as cubby_compile() where a
+ * generic kernel cannot be compiled. A specialised one that cannot is logged and counted, and the
+ * generic one goes on.
+ */
+#ifndef CUBBY_RUNNER_H
+#define CUBBY_RUNNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cubby/engine.h>
+#include <cubby/runtime_cache.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* ---- Settings ------------------------------------------------------------------------------ */
+
+/** What is done for values of the dims for which there is no specialised kernel yet. */
+enum cubby_specialization_strategy {
+    CUBBY_SPECIALIZATION_LAZY = 0,  /**< run the generic kernel, compile meanwhile, swap later */
+    CUBBY_SPECIALIZATION_EAGER = 1, /**< compile first, then run */
+    CUBBY_SPECIALIZATION_NONE = 2,  /**< the generic kernel, always */
+};
+
+/** "lazy", "eager" or "none"; a static string, NULL for no strategy. */
+const char *cubby_specialization_strategy_name(enum cubby_specialization_strategy strategy);
+
+/** Whether the launches of an engine are recorded as a CUDA graph. */
+enum cubby_cuda_graph_strategy {
+    CUBBY_CUDA_GRAPH_DISABLED = 0,
+    CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE = 1, /**< all of them as one graph, which is replayed */
+};
+
+/** "disabled" or "whole_graph_capture"; a static string, NULL for no strategy. */
+const char *cubby_cuda_graph_strategy_name(enum cubby_cuda_graph_strategy strategy);
+
+/** How an engine runs. Never part of an engine file. */
+struct cubby_runtime_settings {
+    uint32_t version; /**< 1, set by the _INIT macro */
+    enum cubby_specialization_strategy dynamic_shapes_kernel_specialization_strategy;
+    enum cubby_cuda_graph_strategy cuda_graph_strategy;
+    /** Handle for its kernels, which the engine takes a reference to and never saves; or NULL. */
+    struct cubby_runtime_cache *runtime_cache;
+    /** A file instead, for which the engine makes a handle of its own: read when it is made, saved
+     * once when other settings take its place or the engine ends; NULL for none. Copied. */
+    const char *runtime_cache_path;
+    uint64_t runtime_cache_max_size; /**< with a path: most bytes, 0 for no bound */
+};
+
+/** Initial value of a struct cubby_runtime_settings: lazy, no graphs, no runtime cache. */
+#define CUBBY_RUNTIME_SETTINGS_INIT                                                                \
+    { .version = 1 }
+
+/* ---- Engines -------------------------------------------------------------------------------- */
+
+/** A plan on a device. */
+struct cubby_engine;
+
+/** What an engine is to be. Everything in it is copied; cache and handle are referenced. */
+struct cubby_engine_options {
+    uint32_t version;          /**< 1, set by the _INIT macro */
+    const char *name;          /**< in messages, and to bind streams by; NULL for the plan's name */
+    int device;                /**< number of the device, from 0 */
+    struct cubby_cache *cache; /**< where programs come from and go to; NULL for none */
+    const char *const *options; /**< further options for the compiler, such as where headers lie */
+    size_t option_count;
+    const struct cubby_runtime_settings *settings; /**< NULL for the defaults */
+};
+
+/** Initial value of a struct cubby_engine_options: device 0, no cache, default settings. */
+#define CUBBY_ENGINE_OPTIONS_INIT                                                                  \
+    { .version = 1 }
+
+/**
+ * Makes an engine. Creates no execution context, and compiles nothing.
+ * @param plan referenced
+ * @param options NULL for the defaults
+ * @param[out] ret_engine new reference
+ * @return 0; CUBBY_ERR_NO_DRIVER; CUBBY_ERR_INVALID for a device that is not there, or settings
+ *         as cubby_engine_set_settings()
+ */
+int cubby_engine_new(struct cubby_engine_plan *plan, const struct cubby_engine_options *options,
+                     struct cubby_engine **ret_engine, struct cubby_error *error);
+
+/** Takes one more reference. NULL-safe. @return @p engine */
+struct cubby_engine *cubby_engine_ref(struct cubby_engine *engine);
+
+/**
+ * Drops a reference. The last waits for the engine's work on the device and for its compiles that
+ * have begun; those that have not are given up. NULL-safe.
+ */
+void cubby_engine_unref(struct cubby_engine *engine);
+
+/** Name of the engine, borrowed. */
+const char *cubby_engine_name(const struct cubby_engine *engine);
+
+/** Its plan, borrowed. */
+struct cubby_engine_plan *cubby_engine_plan_of(const struct cubby_engine *engine);
+
+/** Architecture of its device, such as "sm_90", borrowed. */
+const char *cubby_engine_arch(const struct cubby_engine *engine);
+
+/** Number of its device. */
+int cubby_engine_device(const struct cubby_engine *engine);
+
+/** True if it has an execution context. Never creates one. */
+bool cubby_engine_has_context(struct cubby_engine *engine);
+
+/**
+ * The settings in force. The handle is a new reference, or NULL, to be released by
+ * cubby_runtime_cache_unref(): also of a handle that the engine made, whose path is borrowed until
+ * the settings change.
+ */
+void cubby_engine_get_settings(struct cubby_engine *engine,
+                               struct cubby_runtime_settings *ret_settings);
+
+/**
+ * Sets all settings. Equal ones change nothing. Others drop the execution context, waiting for its
+ * work on the device; the next enqueue creates another.
+ * @return 0; CUBBY_ERR_INVALID naming the values that are accepted, or for both a handle and a
+ *         path; CUBBY_ERR_BUSY; the engine is as before then
+ */
+int cubby_engine_set_settings(struct cubby_engine *engine,
+                              const struct cubby_runtime_settings *settings,
+                              struct cubby_error *error);
+
+/* ---- Running ----------------------------------------------------------------------------------- */
+
+/** Memory of the engine's device. */
+struct cubby_engine_buffer {
+    uint64_t address; /**< as CUdeviceptr has it; aligned to an element of the tensor */
+    uint64_t size;    /**< bytes that are there: at least those of the tensor */
+};
+
+/** One run of an engine. */
+struct cubby_engine_call {
+    const int64_t *dims; /**< a value for each dim, in the plan's order */
+    size_t dim_count;
+    /** One for each input and output, in the order in which the plan has its tensors. They stay the
+     * engine's until the work is done. */
+    const struct cubby_engine_buffer *buffers;
+    size_t buffer_count;
+};
+
+/**
+ * Puts all launches of the engine into its stream, and returns. What was enqueued before comes
+ * first. What goes wrong on the device is told by a later call.
+ * @return 0; CUBBY_ERR_INVALID for a dim outside of its range, a buffer that is missing, too small
+ *         or not aligned; see above
+ */
+int cubby_engine_enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
+                         struct cubby_error *error);
+
+/** Waits until all that was enqueued is done. At once where there is no execution context. */
+int cubby_engine_sync(struct cubby_engine *engine, struct cubby_error *error);
+
+/**
+ * Waits until no kernel of the engine is being compiled, or is to be: the next enqueue has all that
+ * the ones before asked for.
+ */
+void cubby_engine_wait_kernels(struct cubby_engine *engine);
+
+/** What happened to an engine since it was made. */
+struct cubby_engine_stats {
+    uint64_t enqueues;         /**< runs */
+    uint64_t contexts;         /**< execution contexts created */
+    uint64_t compiles;         /**< programs compiled */
+    uint64_t runtime_hits;     /**< programs found in the runtime cache */
+    uint64_t cache_hits;       /**< programs found in the cache, or that another compiled for us */
+    uint64_t failures;         /**< specialised programs that could not be had */
+    uint64_t swaps;            /**< programs that went from generic to specialised for given dims */
+    uint64_t generic_runs;     /**< programs that ran generic, although they may be specialised */
+    uint64_t specialized_runs; /**< programs that ran specialised */
+    uint64_t captures;         /**< graphs recorded */
+    uint64_t updates;          /**< those of them that took the place of another by an update */
+    uint64_t replays;          /**< graphs replayed */
+};
+
+/** Fills @p ret_stats. */
+void cubby_engine_stats(struct cubby_engine *engine, struct cubby_engine_stats *ret_stats);
+
+/* ---- Scopes ------------------------------------------------------------------------------------- */
+
+/** Which settings a scope overrides. */
+enum cubby_runtime_scope_mask {
+    CUBBY_RUNTIME_SCOPE_SPECIALIZATION = 1 << 0,
+    CUBBY_RUNTIME_SCOPE_CUDA_GRAPHS = 1 << 1,
+    CUBBY_RUNTIME_SCOPE_RUNTIME_CACHE = 1 << 2, /**< handle, path and bound together */
+};
+
+/** Settings that hold from enter to exit. */
+struct cubby_runtime_scope;
+
+/**
+ * Overrides settings of several engines: each distinct one is set once. Where one fails, those
+ * before are set back. A runtime cache that is overridden by a handle is loaded now
+ * (cubby_runtime_cache_load()), unless it is live, and saved at exit. Scopes nest, and are left in
+ * reverse order.
+ * @param engines may name an engine more than once; at least one
+ * @param overrides values for what is in @p mask; the rest is not looked at
+ * @param[out] ret_scope to be given to cubby_runtime_scope_exit()
+ * @return 0; CUBBY_ERR_INVALID for no engines or an unknown bit of the mask; as
+ *         cubby_engine_set_settings()
+ */
+int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
+                              const struct cubby_runtime_settings *overrides, unsigned mask,
+                              struct cubby_runtime_scope **ret_scope, struct cubby_error *error);
+
+/**
+ * Restores exactly what was set before, on all engines, and releases the scope. NULL-safe.
+ * @return 0, or the first failure to restore or save, after everything else was done. An @p error
+ *         that holds one already keeps it, so that of what was done within is not lost.
+ */
+int cubby_runtime_scope_exit(struct cubby_runtime_scope *scope, struct cubby_error *error);
+
+/* ---- Ahead of time ------------------------------------------------------------------------------- */
+
+/** How a plan is compiled without a device. */
+struct cubby_prewarm_options {
+    uint32_t version;          /**< 1, set by the _INIT macro */
+    const char *arch;          /**< architecture, such as "sm_90"; not NULL */
+    struct cubby_cache *cache; /**< where programs come from and go to; NULL for none */
+    const char *const *options; /**< further options for the compiler; as of the engine that is to
+                                     find the programs */
+    size_t option_count;
+    /** Handle to add the kernels to, which is made live for @p arch, or NULL. Saving is the
+     * caller's. */
+    struct cubby_runtime_cache *runtime_cache;
+    /** Called for each program when it is there, from this thread; may be NULL. */
+    void (*visit)(const struct cubby_engine_program *program, bool is_specialized,
+                  const struct cubby_outcome *outcome, void *context);
+    void *context; /**< for visit */
+};
+
+/** Initial value of a struct cubby_prewarm_options. */
+#define CUBBY_PREWARM_OPTIONS_INIT                                                                 \
+    { .version = 1 }
+
+/**
+ * Gets all programs of a plan compiled, so that an engine need not: needs a compiler, but neither
+ * driver nor device.
+ * @param dims NULL for the generic programs; else a value for each dim in the plan's order, and the
+ *        programs that may be specialised are, for these
+ * @return 0; as cubby_compile(); as cubby_engine_plan_check_object()
+ */
+int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_t *dims,
+                              const struct cubby_prewarm_options *options,
+                              struct cubby_error *error);
+
+/* ---- Memory ---------------------------------------------------------------------------------------- */
+
+/** Memory of a device, for callers that have no means of their own. */
+struct cubby_device_memory;
+
+/**
+ * Allocates memory, its bytes undefined.
+ * @param device number of the device, from 0
+ * @param size bytes, at least 1
+ * @param[out] ret_memory new, released by cubby_device_memory_free()
+ * @return 0; CUBBY_ERR_NO_DRIVER; CUBBY_ERR_INVALID; CUBBY_ERR_NO_MEMORY
+ */
+int cubby_device_memory_new(int device, uint64_t size, struct cubby_device_memory **ret_memory,
+                            struct cubby_error *error);
+
+/** Frees it, after the device's work that may use it. NULL-safe. */
+void cubby_device_memory_free(struct cubby_device_memory *memory);
+
+/** Its address, as CUdeviceptr has it. */
+uint64_t cubby_device_memory_address(const struct cubby_device_memory *memory);
+
+/** Copies from the host, before it returns. Not in order with an engine's work: cubby_engine_sync()
+ * before where that may use the memory. INVALID where it would reach past the end. */
+int cubby_device_memory_write(struct cubby_device_memory *memory, uint64_t offset, const void *data,
+                              uint64_t size, struct cubby_error *error);
+
+/** Copies to the host; as cubby_device_memory_write(). */
+int cubby_device_memory_read(struct cubby_device_memory *memory, uint64_t offset, void *data,
+                             uint64_t size, struct cubby_error *error);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
