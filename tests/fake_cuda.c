@@ -412,8 +412,9 @@ static bool step(void) {
 const struct fake_cuda *fake_cuda_controls(void);
 
 __attribute__((visibility("default"))) const struct fake_cuda *fake_cuda_controls(void) {
-    static const struct fake_cuda CONTROLS = {reset,  calls, violations, launches, launch,
-                                              attach, alive, pending,    step};
+    static const struct fake_cuda CONTROLS = {
+        reset,  calls, violations, launches, launch,
+        attach, alive, pending,    step,     fake_image_digest};
 
     return &CONTROLS;
 }

@@ -34,6 +34,7 @@ struct fake_launch {
     bool green;                  /* in a stream of a green context */
     unsigned first_sm, sm_count; /* of which it has these multiprocessors */
     size_t parameter_count;
+    unsigned long long image; /* of the cubin that the kernel lies in, as image() tells it */
 };
 
 /* What a kernel does: parameters as cuLaunchKernel's kernelParams. Must call nothing of CUDA. */
@@ -59,9 +60,15 @@ struct fake_cuda {
     size_t (*pending)(void);
     /* Does the oldest operation that can be done; false where there is none. */
     bool (*step)(void);
+    /* A digest of a cubin; 0 for what is none. */
+    unsigned long long (*image)(const void *cubin);
 };
 
-/* Loads the double as the driver of this process and gives its controls. */
+/* Loads the double of that file as the driver of this process and gives its controls; NULL where
+ * that failed, as dlerror() tells. */
+const struct fake_cuda *load_fake_cuda(const char *path);
+
+/* As load_fake_cuda(), from the build folder and reset, for tests with Check. */
 const struct fake_cuda *use_fake_cuda(void);
 
 #endif

@@ -94,6 +94,37 @@ static bool read_kernel(const struct elf *elf, const Elf64_Shdr *text, struct fa
     return read_info(kernel, elf->data + info->sh_offset, info->sh_size);
 }
 
+static bool is_cubin(const Elf64_Ehdr *header) {
+    return memcmp(header, ELFMAG, SELFMAG) == 0 && header->e_machine == MACHINE_CUDA &&
+           header->e_shentsize == sizeof(Elf64_Shdr);
+}
+
+/* The end of whichever part comes last. */
+static size_t size_of(const Elf64_Ehdr *header) {
+    const Elf64_Shdr *sections =
+        (const Elf64_Shdr *)((const unsigned char *)header + header->e_shoff);
+    size_t end = header->e_shoff + (size_t)header->e_shnum * header->e_shentsize;
+    size_t program = header->e_phoff + (size_t)header->e_phnum * header->e_phentsize;
+
+    end = program > end ? program : end;
+    for (size_t i = 0; i < header->e_shnum; i++) {
+        if (sections[i].sh_type != SHT_NOBITS && sections[i].sh_offset + sections[i].sh_size > end)
+            end = sections[i].sh_offset + sections[i].sh_size;
+    }
+    return end;
+}
+
+/* FNV-1a. */
+unsigned long long fake_image_digest(const void *data) {
+    const unsigned char *bytes = data;
+    unsigned long long digest = 0xcbf29ce484222325u;
+    size_t size = is_cubin(data) ? size_of(data) : 0;
+
+    for (size_t i = 0; i < size; i++)
+        digest = (digest ^ bytes[i]) * 0x100000001b3u;
+    return size > 0 ? digest : 0;
+}
+
 /* INVALID_IMAGE for what is no cubin: of PTX and fat binaries the double knows nothing. */
 unsigned fake_image_read(const void *data, struct fake_image *ret_image) {
     struct fake_image image = {0};
@@ -102,8 +133,7 @@ unsigned fake_image_read(const void *data, struct fake_image *ret_image) {
 
     if (!data)
         return DRIVER_ERROR_INVALID_VALUE;
-    if (memcmp(data, ELFMAG, SELFMAG) != 0 || elf.header->e_machine != MACHINE_CUDA ||
-        elf.header->e_shentsize != sizeof(Elf64_Shdr))
+    if (!is_cubin(data))
         return DRIVER_ERROR_INVALID_IMAGE;
     elf.sections = (const Elf64_Shdr *)(elf.data + elf.header->e_shoff);
     elf.names = (const char *)elf.data + elf.sections[elf.header->e_shstrndx].sh_offset;
@@ -119,6 +149,8 @@ unsigned fake_image_read(const void *data, struct fake_image *ret_image) {
         fake_image_free(&image);
         return DRIVER_ERROR_INVALID_IMAGE;
     }
+    for (size_t i = 0; i < image.count; i++)
+        image.kernels[i].image = fake_image_digest(data);
     *ret_image = image;
     return 0;
 }

@@ -192,6 +192,7 @@ static unsigned launch(struct CUfunc_st *handle, const struct CUlaunchConfig_st 
     memcpy(operation->launch.grid, grid, sizeof(grid));
     memcpy(operation->launch.block, block, sizeof(block));
     operation->launch.shared = config->sharedMemBytes;
+    operation->launch.image = function->info->image;
     return fake_enqueue(stream, operation);
 }
 

@@ -67,6 +67,7 @@ struct fake_kernel_info {
     unsigned max_threads;
     unsigned static_shared;
     unsigned registers;
+    unsigned long long image; /* digest of the cubin */
 };
 
 struct fake_image {
@@ -330,6 +331,8 @@ size_t fake_memory_alive(void);
 
 unsigned fake_image_read(const void *data, struct fake_image *ret_image);
 void fake_image_free(struct fake_image *image);
+/* A digest of a cubin, 0 for what is none. */
+unsigned long long fake_image_digest(const void *data);
 bool fake_image_fits(const struct fake_image *image, int device);
 void fake_functions_forget(const void *owner);
 /* The function of a kernel in a context, made where it is not there yet. */

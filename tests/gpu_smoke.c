@@ -5,7 +5,6 @@
  * --double on the driver's double, where a function of this program stands for the kernel. Ends
  * with 77 where there is no NVRTC, no driver or no GPU.
  */
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,15 +63,10 @@ static void scale_on_host(const struct fake_launch *launch, void **parameters, v
 }
 
 static void use_double(const char *path) {
-    const struct fake_cuda *(*controls)(void);
-    void *handle;
+    const struct fake_cuda *controls = load_fake_cuda(path);
 
-    setenv("CUBBY_CUDA", path, 1);
-    handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    controls =
-        handle ? (const struct fake_cuda *(*)(void))dlsym(handle, "fake_cuda_controls") : NULL;
     CHECK(controls != NULL);
-    controls()->attach("scale", scale_on_host, NULL);
+    controls->attach("scale", scale_on_host, NULL);
 }
 
 static struct cubby_object *compile(const char *arch) {

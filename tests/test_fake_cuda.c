@@ -202,6 +202,9 @@ START_TEST(launches) {
     ck_assert_str_eq(fake->launch(3)->kernel, "large");
     ck_assert_uint_eq(fake->launch(3)->block[0], 256);
     ck_assert_uint_eq(fake->launch(0)->parameter_count, 1);
+    ck_assert_uint_ne(fake->image(image), 0);
+    ck_assert_uint_ne(fake->image(image), fake->image(cubin));
+    ck_assert_uint_eq(fake->launch(3)->image, fake->image(image));
     free(image);
 }
 END_TEST
