@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # One kernel through the layer over the CUDA driver: first on the driver's double, which keeps this
-# test itself sound, then on the machine's GPU. Skipped where there is none.
+# test itself sound, then on the machine's GPU; there the example engines too, which test_engine_results
+# runs on the double. Skipped where there is none.
 set -eu
 
 build=${top_builddir:-.}
@@ -17,4 +18,5 @@ case $status in
     exit 1
     ;;
 esac
-exec "$smoke"
+"$smoke"
+exec "$build/tests/gpu_engines"
