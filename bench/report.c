@@ -17,7 +17,7 @@ void report_table_head(const json_t *machine) {
     printf("%s, %lld cores, %s, %s, %s\n\n", text_in(machine, "processor"),
            (long long)json_integer_value(json_object_get(machine, "cores")),
            text_in(machine, "kernel"), text_in(machine, "file_system"), text_in(machine, "date"));
-    printf("%-20s %10s %10s  %7s %-15s  %-10s %s\n", "what", "floor", "Cubby", "ratio",
+    printf("%-24s %10s %10s  %7s %-15s  %-10s %s\n", "what", "floor", "Cubby", "ratio",
            " (p10 - p90)", "goal", "verdict");
     fflush(stdout);
 }
@@ -64,12 +64,12 @@ void report_table_row(const struct row *row) {
     if (row->measured) {
         snprintf(range, TEXT_SIZE, "(%.2f - %.2f)", row->comparison.ratio.p10,
                  row->comparison.ratio.p90);
-        printf("%-20s %10s %10s  %6.2fx %-15s  %-10s %s\n", row->name,
+        printf("%-24s %10s %10s  %6.2fx %-15s  %-10s %s\n", row->name,
                duration(row->comparison.floor_ns.p50, floor),
                duration(row->comparison.subject_ns.p50, subject), row->comparison.ratio.p50, range,
                goal_text(row, goal), verdict(row));
     } else {
-        printf("%-20s not measured: %s\n", row->name, row->problem);
+        printf("%-24s not measured: %s\n", row->name, row->problem);
     }
     fflush(stdout);
 }

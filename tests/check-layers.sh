@@ -43,7 +43,7 @@ allow 'src/cubby.c' headers.h object.h outcome.h tooling.h cache/cache.h compile
 allow 'src/link.c' key/ util/
 allow 'src/cli/*.[ch]' cli/ key/locate.h os/ util/
 allow 'examples/c/*.[ch]' own_backend.h
-allow 'bench/*.[ch]' bench.h command.h floor.h machine.h measure.h populous.h report.h scratch.h store.h entry/entry.h os/time.h
+allow 'bench/*.[ch]' bench.h command.h floor.h machine.h measure.h populous.h report.h scratch.h store.h entry/entry.h os/time.h gpu.h driver/ util/error.h
 
 # A backend knows nothing of CUDA, and only one file reads the environment.
 if grep -nE 'nvrtc|cuda' backends/*.[ch]; then
