@@ -84,10 +84,14 @@ struct cubby_engine_plan *line_with(const struct line *line, const char *source)
     return plan;
 }
 
-void line_set_up(struct line *line) {
-    driver_set_up();
+void line_attach(void) {
     fake->attach("_Z5twiceIfEvPKT_PS0_i", run_twice, NULL);
     fake->attach("add", run_add, NULL);
+}
+
+void line_set_up(struct line *line) {
+    driver_set_up();
+    line_attach();
     line->folder = scratch_dir();
     write_text(line->folder, "one.cu", ONE);
     line->plan = line_with(line, TWICE);

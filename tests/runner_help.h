@@ -22,6 +22,9 @@ struct line {
 void line_set_up(struct line *line);
 void line_tear_down(struct line *line);
 
+/* Its kernels compute from here on, as they do until the double is reset. */
+void line_attach(void);
+
 /* The same engine with another text of twice.cu. */
 struct cubby_engine_plan *line_with(const struct line *line, const char *source);
 extern const char TWICE[];
