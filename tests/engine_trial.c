@@ -57,6 +57,14 @@ const struct engine_case ENGINE_CASES[] = {
 };
 const size_t ENGINE_CASE_COUNT = sizeof(ENGINE_CASES) / sizeof(*ENGINE_CASES);
 
+/* Larger and smaller in turn, and one twice. */
+const struct engine_queue ENGINE_QUEUES[] = {
+    {"mlp", {{3, 40, 70}, {33, 17, 129}, {3, 40, 70}, {1, 16, 16}}},
+    {"attention", {{1, 2, 9, 16}, {2, 2, 33, 40}, {1, 2, 9, 16}, {1, 1, 5, 8}}},
+    {"nbody", {{100}, {300}, {100}, {3}}},
+};
+const size_t ENGINE_QUEUE_COUNT = sizeof(ENGINE_QUEUES) / sizeof(*ENGINE_QUEUES);
+
 const struct engine_case ENGINE_LARGE_CASES[] = {
     {"mlp", {4096, 4096, 16384}}, /* greatest */
     {"mlp", {4093, 251, 1021}},
@@ -67,6 +75,18 @@ const struct engine_case ENGINE_LARGE_CASES[] = {
     {"nbody", {65537}},
 };
 const size_t ENGINE_LARGE_CASE_COUNT = sizeof(ENGINE_LARGE_CASES) / sizeof(*ENGINE_LARGE_CASES);
+
+int engine_trial_load(const char *folder, const char *engine, struct cubby_engine_plan **ret_plan,
+                      struct cubby_error *error) {
+    char *path;
+    int result;
+
+    if (asprintf(&path, "%s/%s.json", folder, engine) < 0)
+        return error_no_memory(error);
+    result = cubby_engine_plan_load(path, ret_plan, error);
+    free(path);
+    return result;
+}
 
 /* ---- Making one ---------------------------------------------------------------------------- */
 
@@ -274,19 +294,63 @@ int engine_trial_run(struct engine_trial *trial, struct cubby_engine *engine, do
     return result == 0 ? compare_outputs(trial, ret_worst, error) : result;
 }
 
-/* ---- Each strategy --------------------------------------------------------------------------- */
+/* ---- Many runs ----------------------------------------------------------------------- */
 
-int engine_trial_load(const char *folder, const char *engine, struct cubby_engine_plan **ret_plan,
-                      struct cubby_error *error) {
-    char *path;
-    int result;
+int engine_trial_queue(struct engine_trial *const *trials, size_t count, unsigned rounds,
+                       struct cubby_engine *engine, struct cubby_error *error) {
+    int result = 0;
 
-    if (asprintf(&path, "%s/%s.json", folder, engine) < 0)
-        return error_no_memory(error);
-    result = cubby_engine_plan_load(path, ret_plan, error);
-    free(path);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = spoil_outputs(trials[i], error);
+    for (size_t i = 0; i < count * rounds && result == 0; i++)
+        result = cubby_engine_enqueue(engine, &trials[i % count]->call, error);
+    if (result == 0)
+        result = cubby_engine_sync(engine, error);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = compare_outputs(trials[i], NULL, error);
     return result;
 }
+
+static int queue_with(struct engine_trial *const *trials,
+                      const struct cubby_engine_options *options,
+                      enum cubby_specialization_strategy strategy, struct cubby_error *error) {
+    struct cubby_runtime_settings settings = CUBBY_RUNTIME_SETTINGS_INIT;
+    struct cubby_engine_options own = *options;
+    struct cubby_engine *engine;
+    int result;
+
+    settings.dynamic_shapes_kernel_specialization_strategy = strategy;
+    own.settings = &settings;
+    result = cubby_engine_new(trials[0]->plan, &own, &engine, error);
+    if (result < 0)
+        return result;
+    result = engine_trial_queue(trials, ENGINE_QUEUE_LENGTH, 3, engine, error);
+    cubby_engine_wait_kernels(engine);
+    if (result == 0)
+        result = engine_trial_queue(trials, ENGINE_QUEUE_LENGTH, 3, engine, error);
+    cubby_engine_unref(engine);
+    return result;
+}
+
+int engine_trial_queues(const struct engine_queue *queue, const char *folder,
+                        const struct cubby_engine_options *options, struct cubby_error *error) {
+    struct engine_trial *trials[ENGINE_QUEUE_LENGTH] = {NULL};
+    struct cubby_engine_plan *plan;
+    int result = engine_trial_load(folder, queue->engine, &plan, error);
+
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < ENGINE_QUEUE_LENGTH && result == 0; i++)
+        result = engine_trial_new(plan, queue->shapes[i], options->device, 0, &trials[i], error);
+    for (int strategy = 0; strategy < 3 && result == 0; strategy++)
+        result = queue_with(trials, options, (enum cubby_specialization_strategy)strategy, error);
+    for (size_t i = 0; i < ENGINE_QUEUE_LENGTH; i++)
+        engine_trial_free(trials[i]);
+    cubby_engine_plan_unref(plan);
+    return result;
+}
+
+/* ---- Each strategy --------------------------------------------------------------------------- */
 
 /* Which kernels a run is to use. */
 enum kernels { GENERIC, SPECIALIZED, EITHER };

@@ -20,6 +20,15 @@ struct engine_case {
 extern const struct engine_case ENGINE_CASES[];
 extern const size_t ENGINE_CASE_COUNT;
 
+/* Shapes for engine_trial_queue(), of one engine each. */
+#define ENGINE_QUEUE_LENGTH 4
+struct engine_queue {
+    const char *engine;
+    int64_t shapes[ENGINE_QUEUE_LENGTH][REFERENCE_DIMS_MAX];
+};
+extern const struct engine_queue ENGINE_QUEUES[];
+extern const size_t ENGINE_QUEUE_COUNT;
+
 /* For a GPU, a part of whose results is compared. */
 extern const struct engine_case ENGINE_LARGE_CASES[];
 extern const size_t ENGINE_LARGE_CASE_COUNT;
@@ -50,9 +59,21 @@ const struct cubby_engine_call *engine_trial_call(const struct engine_trial *tri
 int engine_trial_run(struct engine_trial *trial, struct cubby_engine *engine, double *ret_worst,
                      struct cubby_error *error);
 
+/*
+ * Runs all of them, one behind the other without a wait, so many times, and compares in the end:
+ * what one leaves on the device must not show in the next.
+ */
+int engine_trial_queue(struct engine_trial *const *trials, size_t count, unsigned rounds,
+                       struct cubby_engine *engine, struct cubby_error *error);
+
 /* The example engine of that name in the folder. */
 int engine_trial_load(const char *folder, const char *engine, struct cubby_engine_plan **ret_plan,
                       struct cubby_error *error);
+
+/* engine_trial_queue() with each of the shapes, each strategy, and before and after the specialised
+ * kernels are there. */
+int engine_trial_queues(const struct engine_queue *queue, const char *folder,
+                        const struct cubby_engine_options *options, struct cubby_error *error);
 
 /*
  * One engine with each strategy, each with and without graphs where the driver has them: lazy

@@ -94,7 +94,10 @@ static bool count_case(int result, double worst, struct cubby_error *error, stru
 
     if (result == 0) {
         counts->passed++;
-        printf("ok, at most %.3f of the bound\n", worst);
+        if (worst > 0)
+            printf("ok, at most %.3f of the bound\n", worst);
+        else
+            puts("ok");
     } else if (is_bare(result) || result == CUBBY_ERR_NO_MEMORY) {
         counts->skipped++;
         printf("skipped: %s\n", error->message);
@@ -104,6 +107,17 @@ static bool count_case(int result, double worst, struct cubby_error *error, stru
     }
     cubby_error_clear(error);
     return goes_on;
+}
+
+static int try_queue(const struct arguments *arguments, struct cubby_cache *cache,
+                     const struct engine_queue *queue, struct cubby_error *error) {
+    struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
+
+    options.device = arguments->device;
+    options.cache = cache;
+    printf("%s, shapes in turn: ", queue->engine);
+    fflush(stdout);
+    return engine_trial_queues(queue, arguments->engines, &options, error);
 }
 
 static void try_all(const struct arguments *arguments, struct cubby_cache *cache,
@@ -121,6 +135,9 @@ static void try_all(const struct arguments *arguments, struct cubby_cache *cache
 
         goes_on = count_case(result, worst, &error, counts);
     }
+    for (size_t i = 0; i < ENGINE_QUEUE_COUNT && goes_on; i++)
+        goes_on =
+            count_case(try_queue(arguments, cache, &ENGINE_QUEUES[i], &error), 0, &error, counts);
 }
 
 int main(int argc, char **argv) {

@@ -93,29 +93,18 @@ START_TEST(results_are_the_references_with_each_strategy) {
 }
 END_TEST
 
-/* Shapes in turn, larger and smaller: what was kept of one must not show in the next. */
-START_TEST(shapes_may_change_from_run_to_run) {
-    enum cubby_specialization_strategy strategy = (enum cubby_specialization_strategy)_i;
-    static const int64_t SHAPES[][3] = {{3, 40, 70}, {33, 17, 129}, {3, 40, 70}, {1, 16, 16}};
-    struct engine_trial *trials[COUNT(SHAPES)];
-    struct cubby_engine_plan *plan;
-    struct cubby_engine *engine;
+/* Work waits until something waits for it, as it may on a GPU. */
+START_TEST(runs_do_not_disturb_each_other) {
+    struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
 
     if (!has_compiler)
         return;
-    plan = load_plan("mlp");
-    engine = new_engine(plan, strategy);
-    for (size_t i = 0; i < COUNT(SHAPES); i++)
-        trials[i] = new_trial(plan, SHAPES[i]);
-    for (size_t i = 0; i < 3 * COUNT(SHAPES); i++) {
-        ck_ok(engine_trial_run(trials[i % COUNT(SHAPES)], engine, NULL, &error), &error);
-        if (i == 5)
-            cubby_engine_wait_kernels(engine);
-    }
-    cubby_engine_unref(engine);
-    for (size_t i = 0; i < COUNT(SHAPES); i++)
-        engine_trial_free(trials[i]);
-    cubby_engine_plan_unref(plan);
+    setenv("FAKE_CUDA_DEFER", "1", 1);
+    fake->reset();
+    engine_kernels_attach(fake);
+    options.cache = cache;
+    ck_ok(engine_trial_queues(&ENGINE_QUEUES[_i], TEST_ENGINES, &options, &error), &error);
+    unsetenv("FAKE_CUDA_DEFER");
 }
 END_TEST
 
@@ -362,7 +351,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, results_are_the_references_with_each_strategy, 0,
                         (int)ENGINE_CASE_COUNT);
-    tcase_add_loop_test(tests, shapes_may_change_from_run_to_run, 0, 3);
+    tcase_add_loop_test(tests, runs_do_not_disturb_each_other, 0, (int)ENGINE_QUEUE_COUNT);
     tcase_add_loop_test(tests, launches_are_of_the_cubin_for_the_shape, 0, (int)COUNT(PAIRS));
     tcase_add_loop_test(tests, faults_of_an_engine_are_seen, 0, (int)COUNT(FAULTS));
     tcase_add_loop_test(tests, each_number_of_an_input_counts, 0, 3);
