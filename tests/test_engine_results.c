@@ -59,17 +59,26 @@ static struct engine_trial *new_trial(struct cubby_engine_plan *plan, const int6
     return trial;
 }
 
-static struct cubby_engine *new_engine(struct cubby_engine_plan *plan,
-                                       enum cubby_specialization_strategy strategy) {
+/* through: NULL for none. runtime_cache: a path, or NULL. */
+static struct cubby_engine *new_engine_with(struct cubby_engine_plan *plan,
+                                            enum cubby_specialization_strategy strategy,
+                                            struct cubby_cache *through,
+                                            const char *runtime_cache) {
     struct cubby_runtime_settings settings = CUBBY_RUNTIME_SETTINGS_INIT;
     struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
     struct cubby_engine *engine;
 
     settings.dynamic_shapes_kernel_specialization_strategy = strategy;
-    options.cache = cache;
+    settings.runtime_cache_path = runtime_cache;
+    options.cache = through;
     options.settings = &settings;
     ck_ok(cubby_engine_new(plan, &options, &engine, &error), &error);
     return engine;
+}
+
+static struct cubby_engine *new_engine(struct cubby_engine_plan *plan,
+                                       enum cubby_specialization_strategy strategy) {
+    return new_engine_with(plan, strategy, cache, NULL);
 }
 
 /* ---- Results ------------------------------------------------------------------------------- */
@@ -200,6 +209,43 @@ START_TEST(launches_are_of_the_cubin_for_the_shape) {
     engine_trial_free(trials[0]);
     engine_trial_free(trials[1]);
     cubby_engine_plan_unref(plan);
+}
+END_TEST
+
+/* Kernels that went through a runtime cache compute the same, and no other shape's come out of it.
+ */
+START_TEST(kernels_of_a_runtime_cache_are_those_for_the_shape) {
+    char *path = path_in(scratch_dir(), "kernels");
+    struct engine_trial *trials[2];
+    struct cubby_engine_plan *plan;
+    struct cubby_engine *engine;
+
+    if (!has_compiler) {
+        free(path);
+        return;
+    }
+    plan = load_plan(PAIRS[_i].engine);
+    for (int i = 0; i < 2; i++)
+        trials[i] = new_trial(plan, PAIRS[_i].shapes[i]);
+    engine = new_engine_with(plan, CUBBY_SPECIALIZATION_EAGER, cache, path);
+    for (int i = 0; i < 2; i++)
+        ck_ok(engine_trial_run(trials[i], engine, NULL, &error), &error);
+    cubby_engine_unref(engine);
+    for (int i = 0; i < 2; i++) {
+        struct cubby_engine_stats stats;
+
+        engine = new_engine_with(plan, CUBBY_SPECIALIZATION_EAGER, NULL, path);
+        for (int j = 0; j < 2; j++)
+            run_shape(trials[(i + j) % 2], engine, image_of(plan, PAIRS[_i].shapes[(i + j) % 2]));
+        cubby_engine_stats(engine, &stats);
+        ck_assert_uint_eq(stats.compiles, 0);
+        ck_assert_uint_eq(stats.runtime_hits, 2);
+        cubby_engine_unref(engine);
+    }
+    engine_trial_free(trials[0]);
+    engine_trial_free(trials[1]);
+    cubby_engine_plan_unref(plan);
+    free(path);
 }
 END_TEST
 
@@ -353,6 +399,8 @@ int main(void) {
                         (int)ENGINE_CASE_COUNT);
     tcase_add_loop_test(tests, runs_do_not_disturb_each_other, 0, (int)ENGINE_QUEUE_COUNT);
     tcase_add_loop_test(tests, launches_are_of_the_cubin_for_the_shape, 0, (int)COUNT(PAIRS));
+    tcase_add_loop_test(tests, kernels_of_a_runtime_cache_are_those_for_the_shape, 0,
+                        (int)COUNT(PAIRS));
     tcase_add_loop_test(tests, faults_of_an_engine_are_seen, 0, (int)COUNT(FAULTS));
     tcase_add_loop_test(tests, each_number_of_an_input_counts, 0, 3);
     suite_add_tcase(suite, tests);
