@@ -49,14 +49,17 @@ class Store:
         self.root, self.spec = root, spec % (self.folder + "/store")
         os.makedirs(self.folder)
 
-    def run(self, *arguments, inject=None, preload=True):
+    def run(self, *arguments, inject=None):
         environment = dict(os.environ, CUDA_HOME=os.path.join(self.root, "toolkit"),
                            HOME=self.folder, CUBBY_CUDA="/no/such/libcuda.so.1")
         environment.pop("CUBBY_NVRTC", None)
         environment.pop("LD_LIBRARY_PATH", None)
         if inject:
+            inject, _, library = inject.partition(" from ")
             environment.update(INJECT=inject, INJECT_REPORT=self.folder + "/report",
                                LD_PRELOAD=INJECT)
+            if library:
+                environment["INJECT_FROM"] = library
             if not inject.startswith("malloc"):
                 environment["INJECT_UNDER"] = self.folder + "/store"
         return subprocess.run([CUBBY, "--cache", self.spec] + list(arguments), cwd=self.folder,
@@ -115,10 +118,10 @@ class Store:
         return other
 
 
-def calls(store, action, kind):
+def calls(store, action, kind, library=""):
     """How many calls of a kind an action makes on the store."""
     trial = store.copy_to(os.path.basename(store.folder) + "-count")
-    action(trial, "%s:1000000" % kind)
+    action(trial, "%s:1000000 from %s" % (kind, library))
     with open(trial.folder + "/report", encoding="utf-8") as file:
         return int(file.read().split()[0])
 
@@ -168,7 +171,10 @@ def one_fault(job):
 
 
 def named(said):
-    return "out of memory" in said or "Cannot allocate memory" in said
+    """Says so; libarchive, which then ends the process by itself, in its own words."""
+    return ("out of memory" in said or "Cannot allocate memory" in said or
+            "Fatal Internal Error in libarchive: Out of memory" in said or
+            "Fatal Internal Error in libarchive: No memory" in said)
 
 
 def one_verb_fault(job):
@@ -250,6 +256,8 @@ def jobs(root):
                                              next(numbers), survivors)
         if action is compile_old:
             yield from verb_jobs(store, numbers)
+            if name.startswith("file:"):
+                yield from library_jobs(store, numbers)
 
 
 def verb_jobs(store, numbers):
@@ -268,6 +276,22 @@ def verb_jobs(store, numbers):
                 if next(numbers) % STRIDE == 0:
                     yield one_verb_fault, (store, verb, next(numbers), "malloc:%d%s" % (n, form),
                                            wanted)
+
+
+def library_jobs(store, numbers):
+    """Verbs that use a library for its own sake, with each of the library's allocations failing."""
+    store.run("export", "all.tar")
+    for library, verb in (("libarchive", ["export", "again.tar"]), ("libarchive", ["import", "all.tar"])):
+        wanted = None
+
+        def use(trial, inject):
+            nonlocal wanted
+            wanted = trial.run(*verb, inject=inject).stdout.replace(trial.folder, "")
+
+        for n in range(1, calls(store, use, "malloc", library) + 1):
+            for form in ("", "+"):
+                yield one_verb_fault, (store, verb, next(numbers),
+                                       "malloc:%d%s from %s" % (n, form, library), wanted)
 
 
 def make_toolkit(root):
