@@ -289,7 +289,8 @@ def library_jobs(store, numbers):
     for verb in (["key", "--explain", *program, "p1.cu"], ["explain", *program, "é.cu"], ["ls"],
                  ["show", key], ["stats"], ["verify"], ["doctor"]):
         verbs.append(("libjansson", ["--json", *verb]))
-    verbs.append(("libjansson", ["doctor"]))
+    for verb in (["doctor"], ["key", *program, "p1.cu"], ["compile", "-j2", *program, "p0.cu", "p1.cu"]):
+        verbs.append(("libjansson", verb))
     shutil.copy(store.folder + "/p1.cu", store.folder + "/é.cu")
     for library, verb in verbs:
         wanted = None
