@@ -192,6 +192,21 @@ def one_verb_fault(job):
                                   run.stderr[:300])]
 
 
+def one_clear_fault(job):
+    """A clear with one fault: all entries are gone, or it fails with a reason and all are there."""
+    store, name, number, inject, count = job
+    trial = store.copy_to("trial-%d" % number)
+    run = trial.run("clear", inject=inject)
+    left = len(trial.run("ls").stdout.splitlines())
+    ended = run.returncode == (0 if left == 0 else 4) or (inject.endswith("KILL") and trial.fired())
+    whole = left in (0, count) and trial.run("verify").returncode == 0
+    shutil.rmtree(trial.folder)
+    if ended and whole and "no transaction is active" not in run.stderr:
+        return []
+    return ["%s: clear, %s: %d, %d of %d entries left: %s" % (name, inject, run.returncode, left, count,
+                                                             run.stderr[:300])]
+
+
 def one_memory_fault(job):
     """Memory runs out: the command ends as it should or says so, and never by a signal."""
     store, name, action, inject, number, survivors = job
@@ -256,10 +271,27 @@ def jobs(root):
                 if next(numbers) % stride == 0:
                     yield one_memory_fault, (store, name, action, "malloc:%d%s" % (n, form),
                                              next(numbers), survivors)
+        if name.startswith("sqlite-checkpoint:"):
+            yield from clear_jobs(name, store, numbers)
         if action is compile_old:
             yield from verb_jobs(store, numbers)
             if name.startswith("file:"):
                 yield from library_jobs(store, numbers)
+
+
+def clear_jobs(name, store, numbers):
+    """Clearing the store, with each call that changes a file failing, and each call the last."""
+    def clear(trial, inject):
+        trial.run("clear", inject=inject)
+
+    count = len(store.run("ls").stdout.splitlines())
+    faults = [("write", "ENOSPC"), ("write", "EIO"), ("sync", "EIO"), ("truncate", "EIO"), ("any", "KILL")]
+    for kind, error in faults:
+        for n in range(1, calls(store, clear, kind) + 1):
+            for form in ("",) if error == "KILL" else ("", "+"):
+                if next(numbers) % STRIDE == 0:
+                    inject = "%s:%d%s:%s" % (kind, n, form, error)
+                    yield one_clear_fault, (store, name, next(numbers), inject, count)
 
 
 def verb_jobs(store, numbers):
