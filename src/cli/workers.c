@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/report.h"
+#include "util/json.h"
 
 extern char **environ;
 
@@ -145,17 +146,27 @@ static json_t *report_death(const struct pool *pool, const struct worker *worker
     return report;
 }
 
-static void take_answer(struct pool *pool, struct worker *worker) {
-    bool busy = worker->file < pool->args->file_count;
+/* Reads what a worker answered; false where it ended instead. */
+static bool read_report(struct worker *worker, json_t **ret_report) {
     char *line = NULL;
     size_t capacity = 0;
-    json_t *report = NULL;
     bool alive;
 
+    errno = 0;
     alive = getline(&line, &capacity, worker->answers) > 0;
     if (alive)
-        report = json_loads(line, 0, NULL);
+        *ret_report = whole_json(line, strlen(line), 0, NULL);
+    if (!*ret_report && errno == ENOMEM)
+        out_of_memory();
     free(line);
+    return alive;
+}
+
+static void take_answer(struct pool *pool, struct worker *worker) {
+    bool busy = worker->file < pool->args->file_count;
+    json_t *report = NULL;
+    bool alive = read_report(worker, &report);
+
     if (busy) {
         if (!report)
             report = report_death(pool, worker);
