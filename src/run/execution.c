@@ -115,6 +115,10 @@ static bool may_be_specialised(const struct execution *execution, size_t program
            execution->plan->programs[program].view.specialize_count > 0;
 }
 
+static bool is_lazy(const struct execution *execution) {
+    return execution->strategy == CUBBY_SPECIALIZATION_LAZY;
+}
+
 /* There is room for one more variant afterwards, where that can be had. */
 static int make_room(struct execution *execution, size_t program, struct cubby_error *error) {
     int result = 0;
@@ -133,7 +137,7 @@ static int ask_specialised(struct execution *execution, size_t program, const in
                            struct cubby_error *error) {
     int result = make_room(execution, program, error);
 
-    if (result == 0 && !kernels_ask(execution->kernels, program, dims))
+    if (result == 0 && !kernels_ask(execution->kernels, program, dims, is_lazy(execution)))
         execution->is_settled = false; /* later */
     return result;
 }
@@ -147,7 +151,7 @@ static int ask_for_all(struct execution *execution, const int64_t *dims,
 
     for (size_t i = 0; result == 0 && i < count; i++) {
         if (!(eager && may_be_specialised(execution, i)) &&
-            !kernels_ask(execution->kernels, i, NULL))
+            !kernels_ask(execution->kernels, i, NULL, false))
             result = error_no_memory(error);
     }
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -160,7 +164,7 @@ static int ask_for_all(struct execution *execution, const int64_t *dims,
 /* The specialised variant, if it can run now. */
 static struct variant *find_specialised(struct execution *execution, size_t program,
                                         const int64_t *dims) {
-    struct variant *variant = kernels_ask(execution->kernels, program, dims);
+    struct variant *variant = kernels_ask(execution->kernels, program, dims, is_lazy(execution));
     enum variant_state state;
 
     if (!variant) {
@@ -183,7 +187,7 @@ static struct variant *find_specialised(struct execution *execution, size_t prog
 
 static int find_generic(struct execution *execution, size_t program, struct variant **ret_variant,
                         struct cubby_error *error) {
-    struct variant *variant = kernels_ask(execution->kernels, program, NULL);
+    struct variant *variant = kernels_ask(execution->kernels, program, NULL, false);
     int result;
 
     if (!variant)
