@@ -51,7 +51,6 @@ static int open_cache(const struct cubby_engine *engine, struct cubby_cache **re
 }
 
 static int create(struct cubby_engine *engine, struct cubby_error *error) {
-    const struct cubby_runtime_settings *settings = &engine->settings.now;
     struct kernels_setup setup = {
         .name = engine->name,
         .plan = engine->plan,
@@ -63,8 +62,7 @@ static int create(struct cubby_engine *engine, struct cubby_error *error) {
     int result = open_cache(engine, &setup.cache, error);
 
     if (result == 0)
-        result = execution_new(&setup, engine->device.ordinal,
-                               settings->dynamic_shapes_kernel_specialization_strategy,
+        result = execution_new(&setup, engine->device.ordinal, &engine->settings.now,
                                &engine->execution, error);
     cubby_cache_unref(setup.cache);
     if (result == 0)

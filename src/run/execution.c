@@ -7,8 +7,10 @@
 #include "driver/launch.h"
 #include "driver/stream.h"
 #include "run/launches.h"
+#include "run/recording.h"
 #include "run/scratch.h"
 #include "util/error.h"
+#include "util/log.h"
 
 struct execution {
     const struct cubby_engine_plan *plan;
@@ -19,10 +21,13 @@ struct execution {
     struct kernels *kernels;
     struct scratch scratch;
     struct launches launches;
+    bool records; /* as a graph, once all kernels are what they will be */
+    struct recording recording;
     struct variant **chosen; /* for each program, which runs */
     unsigned shape;          /* serial of that for which all is prepared; 0: none */
     unsigned news;           /* of the kernels, when they were chosen */
-    bool is_settled;         /* no better kernels than the chosen ones could be asked for */
+    bool is_settled;         /* no better kernels than the chosen ones could be asked for, */
+    bool is_final;           /* nor are any under way */
     uint64_t runs;
 };
 
@@ -38,11 +43,24 @@ static int fill(struct execution *execution, const struct kernels_setup *setup, 
         result = kernels_new(setup, execution->context, &execution->kernels, error);
     if (result == 0)
         result = launches_init(&execution->launches, setup->plan, error);
+    if (result == 0)
+        result = recording_init(&execution->recording, &execution->launches, error);
     return result;
 }
 
+/* Without graphs an engine is slower, and that is all. */
+static bool can_record(const struct driver *driver, const char *name) {
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+
+    if (driver->api.cuGraphInstantiateWithFlags)
+        return true;
+    driver_lacks(driver, "cuGraphInstantiateWithFlags", &problem);
+    log_line(CUBBY_LOG_WARN, "engine %s runs without CUDA graphs: %s", name, problem.message);
+    return false;
+}
+
 int execution_new(const struct kernels_setup *setup, int device,
-                  enum cubby_specialization_strategy strategy, struct execution **ret_execution,
+                  const struct cubby_runtime_settings *settings, struct execution **ret_execution,
                   struct cubby_error *error) {
     struct execution *execution = calloc(1, sizeof(*execution));
     int result;
@@ -51,14 +69,17 @@ int execution_new(const struct kernels_setup *setup, int device,
         return error_no_memory(error);
     execution->plan = setup->plan;
     execution->events = setup->events;
-    execution->strategy = strategy;
+    execution->strategy = settings->dynamic_shapes_kernel_specialization_strategy;
     execution->chosen = calloc(setup->plan->program_count + 1, sizeof(struct variant *));
     result = execution->chosen ? fill(execution, setup, device, error) : error_no_memory(error);
-    if (result < 0)
+    if (result < 0) {
         execution_free(execution);
-    else
-        *ret_execution = execution;
-    return result;
+        return result;
+    }
+    execution->records = settings->cuda_graph_strategy == CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE &&
+                         can_record(execution->context->driver, setup->name);
+    *ret_execution = execution;
+    return 0;
 }
 
 void execution_free(struct execution *execution) {
@@ -66,6 +87,7 @@ void execution_free(struct execution *execution) {
         return;
     if (execution->stream)
         execution_sync(execution, NULL);
+    recording_free(&execution->recording, execution->context ? execution->context->driver : NULL);
     scratch_free(&execution->scratch);
     launches_free(&execution->launches);
     kernels_free(execution->kernels);
@@ -93,6 +115,10 @@ static bool may_be_specialised(const struct execution *execution, size_t program
            execution->plan->programs[program].view.specialize_count > 0;
 }
 
+static bool is_lazy(const struct execution *execution) {
+    return execution->strategy == CUBBY_SPECIALIZATION_LAZY;
+}
+
 /* There is room for one more variant afterwards, where that can be had. */
 static int make_room(struct execution *execution, size_t program, struct cubby_error *error) {
     int result = 0;
@@ -100,16 +126,18 @@ static int make_room(struct execution *execution, size_t program, struct cubby_e
     if (!kernels_are_full(execution->kernels, program))
         return 0;
     result = execution_sync(execution, error);
-    if (result == 0)
-        kernels_drop(execution->kernels, program, execution->chosen[program]);
-    return result;
+    if (result < 0)
+        return result;
+    recording_reset(&execution->recording, execution->context->driver);
+    kernels_drop(execution->kernels, program, execution->chosen[program]);
+    return 0;
 }
 
 static int ask_specialised(struct execution *execution, size_t program, const int64_t *dims,
                            struct cubby_error *error) {
     int result = make_room(execution, program, error);
 
-    if (result == 0 && !kernels_ask(execution->kernels, program, dims))
+    if (result == 0 && !kernels_ask(execution->kernels, program, dims, is_lazy(execution)))
         execution->is_settled = false; /* later */
     return result;
 }
@@ -123,7 +151,7 @@ static int ask_for_all(struct execution *execution, const int64_t *dims,
 
     for (size_t i = 0; result == 0 && i < count; i++) {
         if (!(eager && may_be_specialised(execution, i)) &&
-            !kernels_ask(execution->kernels, i, NULL))
+            !kernels_ask(execution->kernels, i, NULL, false))
             result = error_no_memory(error);
     }
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -136,11 +164,13 @@ static int ask_for_all(struct execution *execution, const int64_t *dims,
 /* The specialised variant, if it can run now. */
 static struct variant *find_specialised(struct execution *execution, size_t program,
                                         const int64_t *dims) {
-    struct variant *variant = kernels_ask(execution->kernels, program, dims);
+    struct variant *variant = kernels_ask(execution->kernels, program, dims, is_lazy(execution));
     enum variant_state state;
 
-    if (!variant)
+    if (!variant) {
+        execution->is_final = false;
         return NULL;
+    }
     state = execution->strategy == CUBBY_SPECIALIZATION_EAGER
                 ? variant_wait(execution->kernels, variant)
                 : variant_state(execution->kernels, variant);
@@ -151,12 +181,13 @@ static struct variant *find_specialised(struct execution *execution, size_t prog
         return variant;
     }
     variant->was_missed = true;
+    execution->is_final = execution->is_final && state == VARIANT_FAILED;
     return NULL;
 }
 
 static int find_generic(struct execution *execution, size_t program, struct variant **ret_variant,
                         struct cubby_error *error) {
-    struct variant *variant = kernels_ask(execution->kernels, program, NULL);
+    struct variant *variant = kernels_ask(execution->kernels, program, NULL, false);
     int result;
 
     if (!variant)
@@ -175,7 +206,7 @@ static int choose(struct execution *execution, const int64_t *dims, struct cubby
     int result;
 
     execution->news = kernels_news(execution->kernels);
-    execution->is_settled = true;
+    execution->is_settled = execution->is_final = true;
     result = ask_for_all(execution, dims, error);
     for (size_t i = 0; result == 0 && i < execution->plan->program_count; i++) {
         struct variant *variant = NULL;
@@ -250,6 +281,9 @@ static int run(struct execution *execution, const struct shape *shape, const uin
         return result;
     launches_point(&execution->launches, addresses, execution->scratch.offsets,
                    scratch_address(&execution->scratch));
+    if (execution->records && execution->is_final)
+        return recording_run(&execution->recording, &execution->launches, execution->context,
+                             execution->stream->handle, execution->events, error);
     return launches_run(&execution->launches, execution->context, execution->stream->handle, error);
 }
 

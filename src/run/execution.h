@@ -16,9 +16,9 @@ struct shape {
 
 struct execution;
 
-/* Makes one. strategy: which kernels it is to use. */
+/* Makes one, that uses kernels and graphs as the settings say. */
 int execution_new(const struct kernels_setup *setup, int device,
-                  enum cubby_specialization_strategy strategy, struct execution **ret_execution,
+                  const struct cubby_runtime_settings *settings, struct execution **ret_execution,
                   struct cubby_error *error);
 
 /* Waits for its work on the device. NULL-safe. */

@@ -241,12 +241,13 @@ static void start(struct kernels *kernels, struct variant *variant, struct job *
     pool_submit(&job->task);
 }
 
-struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64_t *dims) {
+struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64_t *dims,
+                            bool can_do_without) {
     struct family *family = &kernels->families[program];
     struct variant *variant = find(kernels, program, dims);
     struct job *job;
 
-    if (variant || (dims && (family->count == VARIANTS_MAX || pool_is_crowded())))
+    if (variant || (dims && family->count == VARIANTS_MAX) || (can_do_without && pool_is_crowded()))
         return variant;
     job = calloc(1, sizeof(*job));
     variant = job ? variant_new(kernels, program, dims) : NULL;

@@ -56,9 +56,11 @@ void kernels_free(struct kernels *kernels);
 
 /*
  * The variant of a program for given dims (NULL: the generic one), asked for if it was not before.
- * NULL where memory is short, or where there are VARIANTS_MAX: see kernels_drop(). Borrowed.
+ * NULL where memory is short, where there are VARIANTS_MAX (see kernels_drop()), or for someone who
+ * can do without it, while many others wait to be compiled. Borrowed.
  */
-struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64_t *dims);
+struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64_t *dims,
+                            bool can_do_without);
 
 /* Where a program has as many variants as it may: drops the one that was used longest ago and is
  * neither pending nor to be kept. No kernel may be running. */

@@ -63,12 +63,11 @@ static void fill(struct launches *launches) {
 
 int launches_init(struct launches *launches, const struct cubby_engine_plan *plan,
                   struct cubby_error *error) {
-    const size_t count = count_arguments(plan) + 1;
-
     launches->plan = plan;
-    launches->launches = calloc(plan->launch_count, sizeof(*launches->launches));
-    launches->values = calloc(count, sizeof(*launches->values));
-    launches->addresses = calloc(count, sizeof(*launches->addresses));
+    launches->value_count = count_arguments(plan);
+    launches->launches = calloc(plan->launch_count + 1, sizeof(*launches->launches));
+    launches->values = calloc(launches->value_count + 1, sizeof(*launches->values));
+    launches->addresses = calloc(launches->value_count + 1, sizeof(*launches->addresses));
     if (!launches->launches || !launches->values || !launches->addresses)
         return error_no_memory(error);
     fill(launches);

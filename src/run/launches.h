@@ -10,6 +10,7 @@ struct launches {
     const struct cubby_engine_plan *plan;
     struct kernel_launch *launches;
     uint64_t *values; /* of all arguments of all launches; each begins where its type does */
+    size_t value_count;
     void **addresses; /* of these values */
 };
 

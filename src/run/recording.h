@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The launches of an engine as a CUDA graph, recorded once and replayed while they stay the same.
+ */
+#ifndef CUBBY_RUN_RECORDING_H
+#define CUBBY_RUN_RECORDING_H
+
+#include "run/launches.h"
+
+struct recording {
+    struct CUgraphExec_st *exec; /* NULL before the first */
+    bool is_current;             /* it does what launches and values say */
+    struct kernel_launch *launches;
+    uint64_t *values;
+};
+
+int recording_init(struct recording *recording, const struct launches *launches,
+                   struct cubby_error *error);
+
+/* Forgets the graph, whose kernels may go then. */
+void recording_reset(struct recording *recording, const struct driver *driver);
+void recording_free(struct recording *recording, const struct driver *driver);
+
+/*
+ * Replays the launches in a stream, recorded anew if anything of them differs. A capture that fails
+ * leaves the stream usable, and nothing in it. The device's context is current, and the stream
+ * does not capture.
+ */
+int recording_run(struct recording *recording, const struct launches *launches,
+                  struct device_context *context, struct CUstream_st *stream,
+                  struct run_events *events, struct cubby_error *error);
+
+#endif
