@@ -86,11 +86,13 @@ END_TEST
 
 START_TEST(test_identity_has_to_be_whole) {
     char long_text[5000];
-    const struct cubby_runtime_identity bad[] = {
-        {NULL, "t", 1},          {"", "t", 1},
-        {"sm_90", NULL, 1},      {"sm_90", "", 1},
-        {"sm_90", "t", 0},       {"sm_90", "t", -1},
-        {"sm_90", long_text, 1}, {"sm_90sm_90sm_90s", "t", 1}};
+    const struct cubby_runtime_identity bad[] = {{NULL, "t", 1},
+                                                 {"", "t", 1},
+                                                 {"sm_90", NULL, 1},
+                                                 {"sm_90", "", 1},
+                                                 {"sm_90", "t", -1},
+                                                 {"sm_90", long_text, 1},
+                                                 {"sm_90sm_90sm_90s", "t", 1}};
     struct cubby_runtime_cache *cache = handle_new();
 
     memset(long_text, 'x', sizeof(long_text) - 1);

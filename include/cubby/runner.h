@@ -19,9 +19,9 @@
  * scratch tensors and a stream. The first enqueue creates it, and so does the first one after the
  * settings changed; nothing else does.
  *
- * Kernels are *generic*, for all values of the dims, or *specialised* for one. Both come through the
- * cache; with a runtime cache (runtime_cache.h) in front, an engine that was run before compiles
- * nothing. Compiles run on threads of the library's own, never more than the machine has
+ * Kernels are *generic*, for all values of the dims, or *specialised* for one. Both come through
+ * the cache; with a runtime cache (runtime_cache.h) in front, an engine that was run before
+ * compiles nothing. Compiles run on threads of the library's own, never more than the machine has
  * processors and at most 8, shared by all engines.
  *
  * Threads: every function may be called from any thread, on the same engine too; what is enqueued
@@ -159,7 +159,8 @@ int cubby_engine_set_settings(struct cubby_engine *engine,
                               const struct cubby_runtime_settings *settings,
                               struct cubby_error *error);
 
-/* ---- Running ----------------------------------------------------------------------------------- */
+/* ---- Running -----------------------------------------------------------------------------------
+ */
 
 /** Memory of the engine's device. */
 struct cubby_engine_buffer {
@@ -214,7 +215,8 @@ struct cubby_engine_stats {
 /** Fills @p ret_stats. */
 void cubby_engine_stats(struct cubby_engine *engine, struct cubby_engine_stats *ret_stats);
 
-/* ---- Scopes ------------------------------------------------------------------------------------- */
+/* ---- Scopes -------------------------------------------------------------------------------------
+ */
 
 /** Which settings a scope overrides. */
 enum cubby_runtime_scope_mask {
@@ -248,13 +250,14 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
  */
 int cubby_runtime_scope_exit(struct cubby_runtime_scope *scope, struct cubby_error *error);
 
-/* ---- Ahead of time ------------------------------------------------------------------------------- */
+/* ---- Ahead of time
+ * ------------------------------------------------------------------------------- */
 
 /** How a plan is compiled without a device. */
 struct cubby_prewarm_options {
-    uint32_t version;          /**< 1, set by the _INIT macro */
-    const char *arch;          /**< architecture, such as "sm_90"; not NULL */
-    struct cubby_cache *cache; /**< where programs come from and go to; NULL for none */
+    uint32_t version;           /**< 1, set by the _INIT macro */
+    const char *arch;           /**< architecture, such as "sm_90"; not NULL */
+    struct cubby_cache *cache;  /**< where programs come from and go to; NULL for none */
     const char *const *options; /**< further options for the compiler; as of the engine that is to
                                      find the programs */
     size_t option_count;
@@ -282,7 +285,8 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
                               const struct cubby_prewarm_options *options,
                               struct cubby_error *error);
 
-/* ---- Memory ---------------------------------------------------------------------------------------- */
+/* ---- Memory
+ * ---------------------------------------------------------------------------------------- */
 
 /** Memory of a device, for callers that have no means of their own. */
 struct cubby_device_memory;

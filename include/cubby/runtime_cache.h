@@ -62,7 +62,9 @@ struct cubby_runtime_cache;
 struct cubby_runtime_identity {
     const char *arch;      /**< architecture of the GPU, such as "sm_90"; at most 15 bytes */
     const char *toolchain; /**< such as cubby_toolchain.fingerprint; at most 4095 bytes */
-    int driver_version;    /**< CUDA version that the driver supports, such as 13000 */
+    /** CUDA version that the driver supports, such as 13000; 0 where there is none, which fits every
+     * one: what is made ahead of time, or is only passed on. */
+    int driver_version;
 };
 
 /** Where bytes come from and go to. Either function may be NULL: then there is nothing to read, or

@@ -60,7 +60,7 @@ int cubby_cache_open_backends(struct cubby_backend *const *tiers, size_t count,
     atomic_init(&cache->references, 1);
     if (count > 0)
         memcpy(cache->tiers, tiers, count * sizeof(*tiers));
-    cache->tier_count = count;
+    cache->tier_count = cache->own_count = count;
     cache->owner = process_id();
     flight_table_init(&cache->flights);
     *ret_cache = cache;
@@ -78,12 +78,37 @@ void cubby_cache_unref(struct cubby_cache *cache) {
         return;
     cubby_cache_flush(cache, NULL);
     flight_table_free(&cache->flights);
-    close_all(cache->tiers, cache->tier_count);
-    for (size_t i = 0; i < cache->tier_count; i++)
+    close_all(cache->tiers, cache->own_count);
+    for (size_t i = 0; i < cache->own_count; i++)
         secret_free(cache->forms[i].secret);
+    cubby_cache_unref(cache->lower);
     for (size_t i = 0; i < cache->problem_count; i++)
         cubby_error_clear(&cache->problems[i]);
     free(cache);
+}
+
+int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
+                     struct cubby_cache **ret_cache, struct cubby_error *error) {
+    struct cubby_cache *cache;
+    int result;
+
+    if (lower && lower->tier_count == MAX_TIERS) {
+        close_all(&first, 1);
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "a cache of %d tiers takes no further one: use fewer stores", MAX_TIERS);
+    }
+    result = cubby_cache_open_backends(&first, 1, &cache, error);
+    if (result < 0)
+        return result;
+    if (lower) {
+        memcpy(cache->tiers + 1, lower->tiers, lower->tier_count * sizeof(*lower->tiers));
+        memcpy(cache->forms + 1, lower->forms, lower->tier_count * sizeof(*lower->forms));
+        cache->tier_count += lower->tier_count;
+        cache->flights.timeout_ns = lower->flights.timeout_ns;
+        cache->lower = cubby_cache_ref(lower);
+    }
+    *ret_cache = cache;
+    return 0;
 }
 
 size_t cubby_cache_tier_count(const struct cubby_cache *cache) {

@@ -61,6 +61,11 @@ int cache_put_into(struct cubby_cache *cache, size_t tier, enum cubby_entry_kind
 /* Has a tier of a new cache keep its entries in a form, whose secret is taken over. */
 void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_form *form);
 
+/* A cache with one more tier, which it steals, before all those of another, which it references;
+ * lower: NULL for none. */
+int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
+                     struct cubby_cache **ret_cache, struct cubby_error *error);
+
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);
 

@@ -17,6 +17,8 @@ struct cubby_cache {
     struct cubby_backend *tiers[MAX_TIERS];
     struct entry_form forms[MAX_TIERS]; /* in which each keeps its entries; the secrets are owned */
     size_t tier_count;
+    size_t own_count;          /* of the first tiers; the others are those of lower */
+    struct cubby_cache *lower; /* a reference, or NULL */
     struct cubby_error problems[MAX_TIERS];
     size_t problem_count;
     _Atomic uint64_t events[EVENT_COUNT]; /* since the last flush */

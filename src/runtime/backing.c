@@ -293,7 +293,7 @@ int backing_read(struct backing *backing, struct cubby_blob **ret_blob, struct c
 
 /* Takes in what is there. What is of no use to anyone who fits here will be replaced. */
 static int take_in(const struct backing *backing, const struct cubby_blob *there,
-                   struct kernel_set *set, const struct cubby_runtime_identity *identity,
+                   struct kernel_set *set, struct cubby_runtime_identity *identity,
                    struct cubby_error *error) {
     const void *data = cubby_blob_data(there);
     const size_t size = cubby_blob_size(there);
@@ -313,6 +313,8 @@ static int take_in(const struct backing *backing, const struct cubby_blob *there
     }
     if (result == 0 && kernel_set_unite(set, &others) < 0)
         result = error_no_memory(&problem);
+    if (result == 0)
+        identity_raise(identity, &theirs);
     kernel_set_free(&others);
     if (replaced) {
         log_line(CUBBY_LOG_WARN, "%s is replaced: %s", backing_name(backing), problem.message);
@@ -327,7 +329,7 @@ static int take_in(const struct backing *backing, const struct cubby_blob *there
 
 /* Makes the set what is to be written, given what is there (NULL for nothing). */
 static int unite_and_write(struct backing *backing, struct cubby_blob *there,
-                           struct kernel_set *set, const struct cubby_runtime_identity *identity,
+                           struct kernel_set *set, struct cubby_runtime_identity *identity,
                            uint64_t max_size, size_t *ret_drops, struct cubby_error *error) {
     const uint64_t overhead = kernel_blob_overhead(identity);
     struct cubby_blob *blob = NULL;
@@ -353,8 +355,8 @@ static int unite_and_write(struct backing *backing, struct cubby_blob *there,
 }
 
 int backing_unite(struct backing *backing, struct kernel_set *set,
-                  const struct cubby_runtime_identity *identity, uint64_t max_size,
-                  size_t *ret_drops, struct cubby_error *error) {
+                  struct cubby_runtime_identity *identity, uint64_t max_size, size_t *ret_drops,
+                  struct cubby_error *error) {
     const struct backing_ops *ops = backing->ops;
     struct cubby_blob *there = NULL;
     struct hold hold = {0};

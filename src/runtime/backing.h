@@ -44,11 +44,11 @@ int backing_read(struct backing *backing, struct cubby_blob **ret_blob, struct c
 
 /*
  * Unites the set with what is there, and writes it back, no one else doing so in between. The set
- * is the caller's alone, and not empty. *ret_drops: kernels dropped for max_size, 0 for no bound.
- * Returns 0, or what cubby_runtime_cache_save() does.
+ * is the caller's alone, and not empty; the identity becomes that of all. *ret_drops: kernels
+ * dropped for max_size, 0 for no bound. Returns 0, or what cubby_runtime_cache_save() does.
  */
 int backing_unite(struct backing *backing, struct kernel_set *set,
-                  const struct cubby_runtime_identity *identity, uint64_t max_size,
-                  size_t *ret_drops, struct cubby_error *error);
+                  struct cubby_runtime_identity *identity, uint64_t max_size, size_t *ret_drops,
+                  struct cubby_error *error);
 
 #endif

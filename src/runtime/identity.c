@@ -22,10 +22,10 @@ int identity_check(const struct cubby_runtime_identity *identity, struct cubby_e
     if (result == 0)
         result = check_text(identity->toolchain, TOOLCHAIN_SIZE, "toolchain",
                             "the fingerprint of cubby_toolchain_find()", error);
-    if (result == 0 && identity->driver_version <= 0)
+    if (result == 0 && identity->driver_version < 0)
         result = error_set(error, CUBBY_ERR_INVALID,
                            "the driver version of a runtime cache is %d: expected the CUDA version "
-                           "that it supports, such as 13000",
+                           "that it supports, such as 13000, or 0 where there is none",
                            identity->driver_version);
     return result;
 }
@@ -52,6 +52,12 @@ bool identity_equal(const struct cubby_runtime_identity *left,
     return strcmp(left->arch, right->arch) == 0 && strcmp(left->toolchain, right->toolchain) == 0;
 }
 
+void identity_raise(struct cubby_runtime_identity *here,
+                    const struct cubby_runtime_identity *made_for) {
+    if (made_for->driver_version > here->driver_version)
+        here->driver_version = made_for->driver_version;
+}
+
 int identity_fits(const struct cubby_runtime_identity *made_for,
                   const struct cubby_runtime_identity *here, struct cubby_error *error) {
     if (strcmp(made_for->arch, here->arch) != 0)
@@ -64,7 +70,7 @@ int identity_fits(const struct cubby_runtime_identity *made_for,
                          "its kernels were made by another toolchain (%.200s) than that in use "
                          "(%.200s)",
                          made_for->toolchain, here->toolchain);
-    if (made_for->driver_version > here->driver_version)
+    if (here->driver_version > 0 && made_for->driver_version > here->driver_version)
         return error_set(error, CUBBY_ERR_INVALID,
                          "its kernels were made with a newer driver (CUDA %d) than that in use "
                          "(CUDA %d)",

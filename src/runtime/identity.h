@@ -23,6 +23,10 @@ void identity_free(struct cubby_runtime_identity *identity);
 bool identity_equal(const struct cubby_runtime_identity *left,
                     const struct cubby_runtime_identity *right);
 
+/* Kernels made for the one are kept together with ours from now on: the newer driver counts. */
+void identity_raise(struct cubby_runtime_identity *here,
+                    const struct cubby_runtime_identity *made_for);
+
 /* Whether what was made for one can be used here. Returns 0, or INVALID saying what differs. */
 int identity_fits(const struct cubby_runtime_identity *made_for,
                   const struct cubby_runtime_identity *here, struct cubby_error *error);

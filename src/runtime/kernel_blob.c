@@ -159,7 +159,7 @@ static int take_kernel(const struct record *record, const unsigned char *entry, 
     struct cubby_blob *blob;
     int result;
 
-    if (kind != CUBBY_ENTRY_OBJECT && kind != CUBBY_ENTRY_USER)
+    if (!kernel_kind_is_kept(kind))
         return corrupt(error, "a kernel in it is of no kind that can be one");
     blob = cubby_blob_copy(entry, size);
     if (!blob)

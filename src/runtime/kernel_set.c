@@ -128,6 +128,18 @@ size_t kernel_set_drop(struct kernel_set *set, uint64_t max_bytes) {
     return before - set->count;
 }
 
+bool kernel_set_remove(struct kernel_set *set, const struct cubby_key *key) {
+    struct kernel *kernel = kernel_set_find(set, key);
+
+    if (!kernel)
+        return false;
+    set->bytes -= bytes_of(kernel->object);
+    cubby_object_unref(kernel->object);
+    set->count--;
+    memmove(kernel, kernel + 1, (size_t)(set->kernels + set->count - kernel) * sizeof(*kernel));
+    return true;
+}
+
 void kernel_set_free(struct kernel_set *set) {
     for (size_t i = 0; i < set->count; i++)
         cubby_object_unref(set->kernels[i].object);

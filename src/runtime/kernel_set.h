@@ -14,6 +14,11 @@ struct kernel {
     uint64_t used_ns;            /* last use, nanoseconds since the epoch */
 };
 
+/* A manifest is kept beside the kernels that it leads to. */
+static inline bool kernel_kind_is_kept(enum cubby_entry_kind kind) {
+    return kind == CUBBY_ENTRY_OBJECT || kind == CUBBY_ENTRY_USER || kind == CUBBY_ENTRY_MANIFEST;
+}
+
 struct kernel_set {
     struct kernel *kernels;
     size_t count;
@@ -39,6 +44,9 @@ int kernel_set_unite(struct kernel_set *set, const struct kernel_set *other);
 /* Drops the kernels that were not used for longest until the records take at most so many bytes.
  * Returns how many. */
 size_t kernel_set_drop(struct kernel_set *set, uint64_t max_bytes);
+
+/* Takes a kernel out. Returns whether it was there. */
+bool kernel_set_remove(struct kernel_set *set, const struct cubby_key *key);
 
 /* Empties the set. */
 void kernel_set_free(struct kernel_set *set);

@@ -112,15 +112,20 @@ void cubby_runtime_cache_unref(struct cubby_runtime_cache *cache) {
 
 /* ---- What comes in --------------------------------------------------------------------------- */
 
-/* All of the kernels of a blob that fit, into an empty set. */
-static int read_kernels(const void *data, size_t size, const struct cubby_runtime_identity *here,
+/* All of the kernels of a blob that fit, into an empty set. Who has no driver takes over what they
+ * were made with. */
+static int read_kernels(const void *data, size_t size, struct cubby_runtime_identity *here,
                         struct kernel_set *set, struct cubby_error *error) {
     struct cubby_runtime_identity made_for;
     int result = kernel_blob_check(data, size, true, &made_for, error);
 
     if (result == 0)
         result = identity_fits(&made_for, here, error);
-    return result == 0 ? kernel_blob_kernels(data, size, true, set, error) : result;
+    if (result == 0)
+        result = kernel_blob_kernels(data, size, true, set, error);
+    if (result == 0)
+        identity_raise(here, &made_for);
+    return result;
 }
 
 /* Keeps the set within its bound. Returns whether anything was dropped. */
@@ -141,7 +146,7 @@ static void warn(const char *what, const struct cubby_error *problem) {
 
 /* Takes the stash into the set, the lock held. Returns 0, or NO_MEMORY with the set empty; of what
  * is left out, the problem says why. */
-static int drain(struct cubby_runtime_cache *cache, const struct cubby_runtime_identity *here,
+static int drain(struct cubby_runtime_cache *cache, struct cubby_runtime_identity *here,
                  struct cubby_error *problem) {
     int result;
 
@@ -168,7 +173,7 @@ static int make_live(struct cubby_runtime_cache *cache,
 
     if (result < 0)
         return result;
-    result = drain(cache, identity, problem);
+    result = drain(cache, &copy, problem);
     if (result < 0) {
         identity_free(&copy);
         return result;
@@ -184,7 +189,8 @@ static int check_same(const struct cubby_runtime_cache *cache,
                       const struct cubby_runtime_identity *identity, struct cubby_error *error) {
     const struct cubby_runtime_identity *live = &cache->identity;
 
-    if (identity_equal(live, identity) && live->driver_version == identity->driver_version)
+    if (identity_equal(live, identity) &&
+        (live->driver_version == identity->driver_version || identity->driver_version == 0))
         return 0;
     return error_set(error, CUBBY_ERR_INVALID,
                      "this runtime cache is in use for %s (driver CUDA %d) and cannot be for %s "
@@ -299,6 +305,10 @@ bool cubby_runtime_cache_load(struct cubby_runtime_cache *cache) {
 
 /* ---- Kernels --------------------------------------------------------------------------------- */
 
+static bool is_manifest(const struct kernel *kernel) {
+    return cubby_object_kind(kernel->object) == CUBBY_ENTRY_MANIFEST;
+}
+
 /* Now, but later than any use before. The lock is held. */
 static uint64_t next_use(struct cubby_runtime_cache *cache) {
     struct timespec now;
@@ -310,25 +320,30 @@ static uint64_t next_use(struct cubby_runtime_cache *cache) {
     return cache->last_use_ns;
 }
 
-int cubby_runtime_cache_find(struct cubby_runtime_cache *cache, const struct cubby_key *key,
-                             struct cubby_object **ret_object) {
+/* Finds a kernel or a manifest, which is its use. Manifests are not counted. */
+static int find(struct cubby_runtime_cache *cache, bool wants_manifest, const struct cubby_key *key,
+                struct cubby_object **ret_object) {
     struct kernel *kernel;
-    int result = CUBBY_ERR_NOT_FOUND;
+    bool found;
 
     pthread_mutex_lock(&cache->lock);
     kernel = kernel_set_find(&cache->set, key);
-    if (kernel) {
+    found = kernel && is_manifest(kernel) == wants_manifest;
+    if (found) {
         kernel->used_ns = next_use(cache);
         if (cache->max_size > 0)
             cache->changes++; /* it decides what will be dropped */
-        cache->counters.hits++;
         *ret_object = cubby_object_ref(kernel->object);
-        result = 0;
-    } else {
-        cache->counters.misses++;
     }
+    if (!wants_manifest)
+        (*(found ? &cache->counters.hits : &cache->counters.misses))++;
     pthread_mutex_unlock(&cache->lock);
-    return result;
+    return found ? 0 : CUBBY_ERR_NOT_FOUND;
+}
+
+int cubby_runtime_cache_find(struct cubby_runtime_cache *cache, const struct cubby_key *key,
+                             struct cubby_object **ret_object) {
+    return find(cache, false, key, ret_object);
 }
 
 static int check_kernel(struct cubby_object *object, struct cubby_error *error) {
@@ -345,6 +360,27 @@ static int check_kernel(struct cubby_object *object, struct cubby_error *error) 
     return 0;
 }
 
+/* Puts what bears that key already. Returns 0; INVALID on a pending handle; NO_MEMORY. */
+static int put(struct cubby_runtime_cache *cache, const struct cubby_key *key,
+               struct cubby_object *object, struct cubby_error *error) {
+    int result = 0;
+
+    pthread_mutex_lock(&cache->lock);
+    if (!cache->is_live)
+        result = error_set(error, CUBBY_ERR_INVALID,
+                           "this runtime cache is pending: materialise it before kernels are "
+                           "inserted");
+    else if (kernel_set_put(&cache->set, key, object, next_use(cache)) < 0)
+        result = error_no_memory(error);
+    if (result == 0) {
+        cache->counters.inserts += cubby_object_kind(object) != CUBBY_ENTRY_MANIFEST;
+        cache->changes++;
+        bound(cache);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return result;
+}
+
 int cubby_runtime_cache_insert(struct cubby_runtime_cache *cache, const struct cubby_key *key,
                                struct cubby_object *object, struct cubby_error *error) {
     struct cubby_object *kernel = NULL;
@@ -354,21 +390,52 @@ int cubby_runtime_cache_insert(struct cubby_runtime_cache *cache, const struct c
         result = object_under(object, key, &kernel, error);
     if (result < 0)
         return result;
-    pthread_mutex_lock(&cache->lock);
-    if (!cache->is_live)
-        result = error_set(error, CUBBY_ERR_INVALID,
-                           "this runtime cache is pending: materialise it before kernels are "
-                           "inserted");
-    else if (kernel_set_put(&cache->set, key, kernel, next_use(cache)) < 0)
-        result = error_no_memory(error);
-    if (result == 0) {
-        cache->counters.inserts++;
-        cache->changes++;
-        bound(cache);
-    }
-    pthread_mutex_unlock(&cache->lock);
+    result = put(cache, key, kernel, error);
     cubby_object_unref(kernel);
     return result;
+}
+
+/* ---- As a store has them --------------------------------------------------------------------- */
+
+int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, struct cubby_blob **ret_blob) {
+    struct cubby_object *object;
+    int result = CUBBY_ERR_NOT_FOUND;
+
+    if (kernel_kind_is_kept(kind))
+        result = find(cache, kind == CUBBY_ENTRY_MANIFEST, key, &object);
+    if (result < 0)
+        return result;
+    *ret_blob = cubby_blob_ref(object_blob(object));
+    cubby_object_unref(object);
+    return 0;
+}
+
+int runtime_cache_put(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, struct cubby_blob *blob,
+                      struct cubby_error *error) {
+    struct cubby_object *object;
+    int result;
+
+    if (!kernel_kind_is_kept(kind) || !cubby_runtime_cache_has_cache(cache))
+        return 0;
+    result = object_from_blob(blob, kind, key, false, &object, error);
+    if (result < 0)
+        return result;
+    result = put(cache, key, object, error);
+    cubby_object_unref(object);
+    return result;
+}
+
+int runtime_cache_remove(struct cubby_runtime_cache *cache, const struct cubby_key *key) {
+    bool was_there;
+
+    pthread_mutex_lock(&cache->lock);
+    was_there = kernel_set_remove(&cache->set, key);
+    if (was_there)
+        cache->changes++;
+    pthread_mutex_unlock(&cache->lock);
+    return was_there ? 0 : CUBBY_ERR_NOT_FOUND;
 }
 
 /* ---- What goes out --------------------------------------------------------------------------- */
@@ -511,7 +578,9 @@ void cubby_runtime_cache_stats(struct cubby_runtime_cache *cache,
                                struct cubby_runtime_cache_stats *ret_stats) {
     pthread_mutex_lock(&cache->lock);
     *ret_stats = cache->counters;
-    ret_stats->kernels = cache->set.count;
+    ret_stats->kernels = 0;
+    for (size_t i = 0; i < cache->set.count; i++)
+        ret_stats->kernels += !is_manifest(&cache->set.kernels[i]);
     if (cache->stash)
         ret_stats->bytes = cubby_blob_size(cache->stash);
     else if (cache->set.count > 0)

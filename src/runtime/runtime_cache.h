@@ -15,4 +15,16 @@ int runtime_cache_of_engine(const char *path, uint64_t max_size,
  * failure is logged. Does nothing for the handles of others. NULL-safe. */
 void runtime_cache_retire(struct cubby_runtime_cache *cache);
 
+/*
+ * Entries of any kind that a runtime cache keeps, as a store has them. Kernels count as with
+ * cubby_runtime_cache_find() and cubby_runtime_cache_insert(). get: 0 or NOT_FOUND. put: 0, also of
+ * a pending handle, which keeps nothing; CORRUPT; NO_MEMORY. remove: 0 or NOT_FOUND.
+ */
+int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, struct cubby_blob **ret_blob);
+int runtime_cache_put(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                      const struct cubby_key *key, struct cubby_blob *blob,
+                      struct cubby_error *error);
+int runtime_cache_remove(struct cubby_runtime_cache *cache, const struct cubby_key *key);
+
 #endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A runtime cache as the first tier of a cache: what is compiled through it is in both, and what
+ * the stores know of headers is with the kernels. */
+#ifndef CUBBY_RUN_FRONT_H
+#define CUBBY_RUN_FRONT_H
+
+#include <cubby/cubby.h>
+
+/* The name of that tier. */
+#define FRONT_TIER "runtime"
+
+/* The cache with the runtime cache in front; both are referenced, and lower may be NULL. */
+int front_new(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
+              struct cubby_cache **ret_cache, struct cubby_error *error);
+
+#endif

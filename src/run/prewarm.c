@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The programs of a plan, compiled ahead of time. */
+#include <cubby/runner.h>
+
+#include "engine/plan.h"
+#include "run/front.h"
+#include "run/source.h"
+#include "util/error.h"
+
+static int check_options(const struct cubby_prewarm_options *options, struct cubby_error *error) {
+    const struct cubby_prewarm_options defaults = CUBBY_PREWARM_OPTIONS_INIT;
+
+    if (options->version != defaults.version)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "struct cubby_prewarm_options has version %u: expected 1, which "
+                         "CUBBY_PREWARM_OPTIONS_INIT sets",
+                         options->version);
+    if (!options->arch)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "no architecture to compile for: expected one such as \"sm_90\"");
+    return 0;
+}
+
+/* Makes the handle one for this architecture and compiler, and puts it in front of the cache. */
+static int put_in_front(const struct cubby_prewarm_options *options, struct cubby_cache **ret_cache,
+                        struct cubby_error *error) {
+    struct cubby_toolchain toolchain;
+    struct cubby_runtime_identity identity;
+    int result = cubby_toolchain_find(options->cache, &toolchain, error);
+
+    if (result < 0)
+        return result;
+    identity = (struct cubby_runtime_identity){options->arch, toolchain.fingerprint, 0};
+    result = cubby_runtime_cache_materialise(options->runtime_cache, &identity, error);
+    cubby_toolchain_clear(&toolchain);
+    return result == 0 ? front_new(options->runtime_cache, options->cache, ret_cache, error)
+                       : result;
+}
+
+static int compile_all(const struct kernel_source *source, const int64_t *dims,
+                       const struct cubby_prewarm_options *options, struct cubby_error *error) {
+    const struct cubby_engine_program *program;
+    struct cubby_outcome outcome;
+    struct cubby_object *object;
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && (program = cubby_engine_plan_program(source->plan, i)); i++) {
+        if (dims && program->specialize_count == 0)
+            continue;
+        result = kernel_source_get(source, i, dims, &object, &outcome, error);
+        if (result < 0)
+            break;
+        cubby_object_unref(object);
+        if (options->visit)
+            options->visit(program, dims != NULL, &outcome, options->context);
+    }
+    return result;
+}
+
+int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_t *dims,
+                              const struct cubby_prewarm_options *options,
+                              struct cubby_error *error) {
+    struct cubby_cache *cache = NULL;
+    struct kernel_source source;
+    int result = check_options(options, error);
+
+    if (result == 0 && dims)
+        result = plan_check_dims(plan, dims, plan->dim_count, error);
+    if (result == 0 && options->runtime_cache)
+        result = put_in_front(options, &cache, error);
+    if (result < 0)
+        return result;
+    source = (struct kernel_source){plan, options->arch, cache ? cache : options->cache,
+                                    options->options, options->option_count};
+    result = compile_all(&source, dims, options, error);
+    cubby_cache_unref(cache);
+    return result;
+}

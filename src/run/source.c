@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/source.h"
+
+int kernel_source_get(const struct kernel_source *source, size_t program, const int64_t *dims,
+                      struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
+                      struct cubby_error *error) {
+    struct cubby_program *compiled = NULL;
+    struct cubby_object *object = NULL;
+    int result =
+        cubby_engine_plan_get_program(source->plan, program, source->arch, dims, source->options,
+                                      source->option_count, &compiled, error);
+
+    if (result == 0)
+        result = cubby_compile(source->cache, compiled, 0, &object, ret_outcome, error);
+    if (result == 0)
+        result = cubby_engine_plan_check_object(source->plan, program, object, error);
+    cubby_program_unref(compiled);
+    if (result < 0)
+        cubby_object_unref(object);
+    else
+        *ret_object = object;
+    return result;
+}
