@@ -46,6 +46,11 @@ struct verb_input {
  * memory is short. */
 void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input);
 
+/* The number from least to most that an option has as its value; ends the process with a message
+ * for any other text. */
+uint64_t parse_number(const struct argp_state *state, const char *option, const char *text,
+                      uint64_t least, uint64_t most);
+
 /* Says so on stderr and ends the process. */
 void out_of_memory(void) __attribute__((noreturn));
 

@@ -82,6 +82,15 @@ json_t *report_new(const char *source, const char *output, const char *target, c
     return report;
 }
 
+json_t *report_lost_job(const char *source, const char *target, const char *arch) {
+    struct cubby_outcome outcome = {.kind = CUBBY_OUTCOME_ERROR};
+    struct cubby_error error = {.code = CUBBY_ERR_IO};
+
+    snprintf(error.message, sizeof(error.message),
+             "%.400s: the process that compiled it ended before it answered", source);
+    return report_new(source, NULL, target, arch, NULL, &outcome, &error);
+}
+
 int report_status(const json_t *report) {
     return (int)json_integer_value(json_object_get(report, "status"));
 }
