@@ -208,7 +208,7 @@ static int check_usage(const struct cli *cli, const struct compile_args *args) {
 }
 
 static int compile_all(const struct cli *cli, struct compile_args *args, int argc, char **argv) {
-    const struct work work = {"compile", args->file_count, run_job, report_lost, args};
+    const struct work work = {"compile", args->file_count, run_job, report_lost, NULL, args};
     enum status opened = STATUS_USAGE;
     int status;
 

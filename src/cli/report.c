@@ -112,6 +112,24 @@ static void print_progress(size_t done, size_t total) {
         fprintf(stderr, "[%zu/%zu] ", done, total);
 }
 
+/* "saxpy.cu -> saxpy.cubin", or what was compiled ahead: "scale.json: scale for n=64, sm_90". */
+static void print_title(const json_t *report) {
+    json_t *dims = json_object_get(report, "dims"), *value;
+    const char *name, *program = text_in(report, "program"), *before = " for ";
+
+    fputs(text_in(report, "source"), stderr);
+    if (*program)
+        fprintf(stderr, ": %s", program);
+    json_object_foreach(dims, name, value) {
+        fprintf(stderr, "%s%s=%" JSON_INTEGER_FORMAT, before, name, json_integer_value(value));
+        before = ",";
+    }
+    if (*text_in(report, "output"))
+        fprintf(stderr, " -> %s  ", text_in(report, "output"));
+    else
+        fprintf(stderr, ", %s  ", text_in(report, "arch"));
+}
+
 static void print_outcome(const json_t *report) {
     static const struct {
         const char *outcome, *color;
@@ -164,7 +182,7 @@ void report_print(const struct cli *cli, const json_t *report, size_t done, size
     } else if (!cli->json) {
         if (!cli->quiet) {
             print_progress(done, total);
-            fprintf(stderr, "%s -> %s  ", text_in(report, "source"), text_in(report, "output"));
+            print_title(report);
             print_outcome(report);
         }
         print_log(report);

@@ -54,13 +54,15 @@ const struct argp work_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
 /* ---- In this process -------------------------------------------------------------------- */
 
 /* Prints the reports of one job, an array; the highest of their statuses and of the one given. */
-static int print_reports(const struct cli *cli, const json_t *reports, size_t done, size_t total,
-                         int status) {
+static int print_reports(const struct cli *cli, const struct work *work, const json_t *reports,
+                         size_t done, int status) {
     json_t *report;
     size_t i;
 
     json_array_foreach(reports, i, report) {
-        report_print(cli, report, done, total);
+        report_print(cli, report, done, work->count);
+        if (work->seen)
+            work->seen(work->context, report);
         if (report_status(report) > status)
             status = report_status(report);
     }
@@ -73,7 +75,7 @@ static int work_here(const struct cli *cli, const struct work *work) {
     for (size_t job = 0; job < work->count; job++) {
         json_t *reports = work->run(work->context, job);
 
-        status = print_reports(cli, reports, job + 1, work->count, status);
+        status = print_reports(cli, work, reports, job + 1, status);
         json_decref(reports);
     }
     return status;
@@ -197,7 +199,7 @@ static json_t *report_death(const struct pool *pool, size_t job) {
 }
 
 static void take_reports(struct pool *pool, json_t *reports) {
-    pool->status = print_reports(pool->cli, reports, ++pool->done, pool->work->count, pool->status);
+    pool->status = print_reports(pool->cli, pool->work, reports, ++pool->done, pool->status);
     json_decref(reports);
 }
 

@@ -17,6 +17,8 @@ struct work {
     json_t *(*run)(void *context, size_t job);
     /* The new report of a job whose process ended before it answered. */
     json_t *(*lost)(void *context, size_t job);
+    /* Told of each report that is printed; may be NULL. */
+    void (*seen)(void *context, const json_t *report);
     void *context;
 };
 
