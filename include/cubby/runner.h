@@ -244,8 +244,9 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
                               struct cubby_runtime_scope **ret_scope, struct cubby_error *error);
 
 /**
- * Restores exactly what was set before, on all engines, and releases the scope. NULL-safe.
- * @return 0, or the first failure to restore or save, after everything else was done. An @p error
+ * Restores exactly what was set before, on all engines, and releases the scope. NULL-safe. Before a
+ * handle is saved, waits for the kernels that are being compiled.
+ * @return CUBBY_ERR_BUSY from within a callback: the scope stays then, to be left later; 0, or the first failure to restore or save, after everything else was done. An @p error
  *         that holds one already keeps it, so that of what was done within is not lost.
  */
 int cubby_runtime_scope_exit(struct cubby_runtime_scope *scope, struct cubby_error *error);

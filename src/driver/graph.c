@@ -42,6 +42,17 @@ int capture_is_active(const struct driver *driver, struct CUstream_st *stream, b
     return result;
 }
 
+unsigned capture_tolerate(const struct driver *driver) {
+    unsigned mode = DRIVER_STREAM_CAPTURE_MODE_RELAXED;
+
+    driver->api.cuThreadExchangeStreamCaptureMode(&mode);
+    return mode;
+}
+
+void capture_restore(const struct driver *driver, unsigned mode) {
+    driver->api.cuThreadExchangeStreamCaptureMode(&mode);
+}
+
 void graph_free(const struct driver *driver, struct CUgraph_st *graph) {
     if (graph)
         driver->api.cuGraphDestroy(graph);

@@ -27,6 +27,11 @@ void capture_abandon(const struct driver *driver, struct CUstream_st *stream);
 int capture_is_active(const struct driver *driver, struct CUstream_st *stream, bool *ret_active,
                       struct cubby_error *error);
 
+/* Lets the calling thread allocate, load and wait although another one captures in the mode
+ * GLOBAL. Returns what to give back by capture_restore(). */
+unsigned capture_tolerate(const struct driver *driver);
+void capture_restore(const struct driver *driver, unsigned mode);
+
 void graph_free(const struct driver *driver, struct CUgraph_st *graph);         /* NULL-safe */
 void graph_exec_free(const struct driver *driver, struct CUgraphExec_st *exec); /* NULL-safe */
 

@@ -544,6 +544,10 @@ static int save_snapshot(struct cubby_runtime_cache *cache, struct snapshot *sna
     return 0;
 }
 
+bool runtime_cache_has_place(const struct cubby_runtime_cache *cache) {
+    return cache->backing.ops != NULL;
+}
+
 int cubby_runtime_cache_save(struct cubby_runtime_cache *cache, struct cubby_error *error) {
     struct snapshot snapshot = {.set = KERNEL_SET_INIT};
     int result = 0;

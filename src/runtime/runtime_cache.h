@@ -15,6 +15,9 @@ int runtime_cache_of_engine(const char *path, uint64_t max_size,
  * failure is logged. Does nothing for the handles of others. NULL-safe. */
 void runtime_cache_retire(struct cubby_runtime_cache *cache);
 
+/* True if there is somewhere to save to. */
+bool runtime_cache_has_place(const struct cubby_runtime_cache *cache);
+
 /*
  * Entries of any kind that a runtime cache keeps, as a store has them. Kernels count as with
  * cubby_runtime_cache_find() and cubby_runtime_cache_insert(). get: 0 or NOT_FOUND. put: 0, also of

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An engine from within. */
+#ifndef CUBBY_RUN_ENGINE_H
+#define CUBBY_RUN_ENGINE_H
+
+#include <pthread.h>
+
+#include "driver/device.h"
+#include "run/execution.h"
+#include "run/settings.h"
+
+struct cubby_engine {
+    atomic_uint references;
+    struct cubby_engine_plan *plan; /* a reference, as is the cache */
+    char *name;
+    struct device_info device;
+    int driver_version;
+    struct cubby_cache *cache;
+    char **options; /* owned */
+    size_t option_count;
+    struct run_events events;
+    struct pool_group group; /* its compiles */
+
+    pthread_mutex_t lock; /* recursive, for callbacks; guards all below */
+    bool is_busy;         /* with a call that changes it, of the thread that has the lock */
+    struct settings settings;
+    struct execution *execution; /* NULL until it is needed */
+    struct shape shape;
+    uint64_t *addresses; /* of the tensors, in the present call */
+};
+
+/* Takes the lock for a call that changes the engine. BUSY from within such a call. */
+int engine_begin(struct cubby_engine *engine, struct cubby_error *error);
+void engine_end(struct cubby_engine *engine);
+
+/*
+ * Puts other settings in the place of those in force, which the caller gets in return; the
+ * execution context is dropped. Between engine_begin() and engine_end().
+ */
+void engine_swap_settings(struct cubby_engine *engine, struct settings *settings);
+
+/* Releases settings that an engine has no more use for: what its own handle holds is saved. */
+void engine_retire_settings(struct cubby_engine *engine, struct settings *settings);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One run of an engine: what the caller gave is checked, then the execution context runs it. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "run/engine.h"
+#include "run/front.h"
+#include "util/error.h"
+#include "util/log.h"
+
+/* ---- The execution context
+ * ----------------------------------------------------------------------- */
+
+/* A handle that cannot be used is no reason not to run. */
+static bool materialise(const struct cubby_engine *engine, struct cubby_runtime_cache *handle,
+                        const struct cubby_toolchain *toolchain) {
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    const struct cubby_runtime_identity identity = {engine->device.arch, toolchain->fingerprint,
+                                                    engine->driver_version};
+    bool is_live = cubby_runtime_cache_materialise(handle, &identity, &problem) == 0;
+
+    if (!is_live)
+        log_line(CUBBY_LOG_WARN, "engine %s: its runtime cache is not used: %s", engine->name,
+                 problem.message);
+    cubby_error_clear(&problem);
+    return is_live;
+}
+
+/* The cache that programs come through, with the runtime cache in front: a new reference, or NULL.
+ */
+static int open_cache(const struct cubby_engine *engine, struct cubby_cache **ret_cache,
+                      struct cubby_error *error) {
+    struct cubby_runtime_cache *handle = engine->settings.now.runtime_cache;
+    struct cubby_toolchain toolchain;
+    bool is_live;
+    int result;
+
+    *ret_cache = cubby_cache_ref(engine->cache);
+    if (!handle)
+        return 0;
+    result = cubby_toolchain_find(engine->cache, &toolchain, error);
+    if (result < 0)
+        return result;
+    is_live = materialise(engine, handle, &toolchain);
+    cubby_toolchain_clear(&toolchain);
+    if (!is_live)
+        return 0;
+    cubby_cache_unref(*ret_cache);
+    *ret_cache = NULL;
+    return front_new(handle, engine->cache, ret_cache, error);
+}
+
+static int create(struct cubby_engine *engine, struct cubby_error *error) {
+    const struct cubby_runtime_settings *settings = &engine->settings.now;
+    struct kernels_setup setup = {
+        .name = engine->name,
+        .plan = engine->plan,
+        .options = (const char *const *)engine->options,
+        .option_count = engine->option_count,
+        .events = &engine->events,
+        .group = &engine->group,
+    };
+    int result = open_cache(engine, &setup.cache, error);
+
+    if (result == 0)
+        result = execution_new(&setup, engine->device.ordinal,
+                               settings->dynamic_shapes_kernel_specialization_strategy,
+                               &engine->execution, error);
+    cubby_cache_unref(setup.cache);
+    if (result == 0)
+        count_event(&engine->events, RUN_CONTEXT);
+    return result;
+}
+
+/* The one place that creates an execution context. */
+static int get_execution(struct cubby_engine *engine, struct execution **ret_execution,
+                         struct cubby_error *error) {
+    int result = engine->execution ? 0 : create(engine, error);
+
+    *ret_execution = engine->execution;
+    return result;
+}
+
+/* ---- What the caller gave
+ * ------------------------------------------------------------------------- */
+
+static int set_shape(struct cubby_engine *engine, const struct cubby_engine_call *call,
+                     struct cubby_error *error) {
+    const size_t size = engine->plan->dim_count * sizeof(*call->dims);
+    struct cubby_engine_geometry *geometry;
+    struct shape *shape = &engine->shape;
+    int result;
+
+    if (shape->serial > 0 && call->dim_count == engine->plan->dim_count &&
+        (size == 0 || memcmp(shape->dims, call->dims, size) == 0))
+        return 0;
+    result =
+        cubby_engine_plan_evaluate(engine->plan, call->dims, call->dim_count, &geometry, error);
+    if (result < 0)
+        return result;
+    cubby_engine_geometry_free(shape->geometry);
+    shape->geometry = geometry;
+    if (size > 0)
+        memcpy(shape->dims, call->dims, size);
+    shape->serial = shape->serial == UINT32_MAX ? 1 : shape->serial + 1;
+    return 0;
+}
+
+static int check_buffer(const struct cubby_engine *engine, size_t tensor,
+                        const struct cubby_engine_buffer *buffer, struct cubby_error *error) {
+    const struct cubby_engine_tensor *what = &engine->plan->tensors[tensor];
+    const uint64_t bytes = engine->shape.geometry->tensors[tensor].bytes;
+    const size_t alignment = cubby_dtype_size(what->dtype);
+
+    if (buffer->address == 0)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: no buffer for the %s %s: expected the address of %" PRIu64
+                         " bytes on device %d",
+                         engine->name, cubby_role_name(what->role), what->name, bytes,
+                         engine->device.ordinal);
+    if (buffer->address % alignment != 0)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: the buffer for %s is at 0x%" PRIx64
+                         ": expected a multiple of %zu, the size of its elements",
+                         engine->name, what->name, buffer->address, alignment);
+    if (buffer->size < bytes)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: the buffer for %s has %" PRIu64 " bytes: expected %" PRIu64
+                         " for these dims",
+                         engine->name, what->name, buffer->size, bytes);
+    return 0;
+}
+
+/* Takes the buffers, which stand for all tensors but scratch. */
+static int set_buffers(struct cubby_engine *engine, const struct cubby_engine_call *call,
+                       struct cubby_error *error) {
+    size_t next = 0;
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < engine->plan->tensor_count; i++) {
+        static const struct cubby_engine_buffer NONE = {0, 0};
+
+        if (engine->plan->tensors[i].role == CUBBY_ROLE_SCRATCH)
+            continue;
+        result = check_buffer(engine, i, next < call->buffer_count ? &call->buffers[next] : &NONE,
+                              error);
+        if (result == 0)
+            engine->addresses[i] = call->buffers[next++].address;
+    }
+    if (result == 0 && next != call->buffer_count)
+        result = error_set(error, CUBBY_ERR_INVALID,
+                           "engine %s: %zu buffers: expected %zu, one for each input and output",
+                           engine->name, call->buffer_count, next);
+    return result;
+}
+
+/* ---- Running
+ * ----------------------------------------------------------------------------------------- */
+
+static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
+                   struct cubby_error *error) {
+    struct execution *execution;
+    int result = set_shape(engine, call, error);
+
+    if (result == 0)
+        result = set_buffers(engine, call, error);
+    if (result == 0)
+        result = get_execution(engine, &execution, error);
+    return result == 0 ? execution_run(execution, &engine->shape, engine->addresses, error)
+                       : result;
+}
+
+int cubby_engine_enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
+                         struct cubby_error *error) {
+    int result = engine_begin(engine, error);
+
+    if (result < 0)
+        return result;
+    result = enqueue(engine, call, error);
+    engine_end(engine);
+    return result;
+}
+
+int cubby_engine_sync(struct cubby_engine *engine, struct cubby_error *error) {
+    int result = engine_begin(engine, error);
+
+    if (result < 0)
+        return result;
+    if (engine->execution)
+        result = execution_sync(engine->execution, error);
+    engine_end(engine);
+    return result;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/execution.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver/launch.h"
+#include "driver/stream.h"
+#include "run/launches.h"
+#include "run/scratch.h"
+#include "util/error.h"
+
+struct execution {
+    const struct cubby_engine_plan *plan;
+    struct run_events *events;
+    enum cubby_specialization_strategy strategy;
+    struct device_context *context; /* a reference */
+    struct device_stream *stream;
+    struct kernels *kernels;
+    struct scratch scratch;
+    struct launches launches;
+    struct variant **chosen; /* for each program, which runs */
+    unsigned shape;          /* serial of that for which all is prepared; 0: none */
+    unsigned news;           /* of the kernels, when they were chosen */
+    bool is_settled;         /* no better kernels than the chosen ones could be asked for */
+    uint64_t runs;
+};
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+static int fill(struct execution *execution, const struct kernels_setup *setup, int device,
+                struct cubby_error *error) {
+    int result = device_context_get(device, &execution->context, error);
+
+    if (result == 0)
+        result = device_stream_new(execution->context, 0, &execution->stream, error);
+    if (result == 0)
+        result = kernels_new(setup, execution->context, &execution->kernels, error);
+    if (result == 0)
+        result = launches_init(&execution->launches, setup->plan, error);
+    return result;
+}
+
+int execution_new(const struct kernels_setup *setup, int device,
+                  enum cubby_specialization_strategy strategy, struct execution **ret_execution,
+                  struct cubby_error *error) {
+    struct execution *execution = calloc(1, sizeof(*execution));
+    int result;
+
+    if (!execution)
+        return error_no_memory(error);
+    execution->plan = setup->plan;
+    execution->events = setup->events;
+    execution->strategy = strategy;
+    execution->chosen = calloc(setup->plan->program_count + 1, sizeof(struct variant *));
+    result = execution->chosen ? fill(execution, setup, device, error) : error_no_memory(error);
+    if (result < 0)
+        execution_free(execution);
+    else
+        *ret_execution = execution;
+    return result;
+}
+
+void execution_free(struct execution *execution) {
+    if (!execution)
+        return;
+    if (execution->stream)
+        execution_sync(execution, NULL);
+    scratch_free(&execution->scratch);
+    launches_free(&execution->launches);
+    kernels_free(execution->kernels);
+    device_stream_free(execution->stream);
+    device_context_unref(execution->context);
+    free(execution->chosen);
+    free(execution);
+}
+
+int execution_sync(struct execution *execution, struct cubby_error *error) {
+    int result = device_context_enter(execution->context, error);
+
+    if (result < 0)
+        return result;
+    result = stream_sync(execution->context->driver, execution->stream->handle, error);
+    device_context_leave(execution->context);
+    return result;
+}
+
+/* ---- Which kernels ------------------------------------------------------------------------------
+ */
+
+static bool may_be_specialised(const struct execution *execution, size_t program) {
+    return execution->strategy != CUBBY_SPECIALIZATION_NONE &&
+           execution->plan->programs[program].view.specialize_count > 0;
+}
+
+/* There is room for one more variant afterwards, where that can be had. */
+static int make_room(struct execution *execution, size_t program, struct cubby_error *error) {
+    int result = 0;
+
+    if (!kernels_are_full(execution->kernels, program))
+        return 0;
+    result = execution_sync(execution, error);
+    if (result == 0)
+        kernels_drop(execution->kernels, program, execution->chosen[program]);
+    return result;
+}
+
+static int ask_specialised(struct execution *execution, size_t program, const int64_t *dims,
+                           struct cubby_error *error) {
+    int result = make_room(execution, program, error);
+
+    if (result == 0 && !kernels_ask(execution->kernels, program, dims))
+        execution->is_settled = false; /* later */
+    return result;
+}
+
+/* Has all compiles begin that are needed, before any is waited for; what runs at once first. */
+static int ask_for_all(struct execution *execution, const int64_t *dims,
+                       struct cubby_error *error) {
+    const bool eager = execution->strategy == CUBBY_SPECIALIZATION_EAGER;
+    const size_t count = execution->plan->program_count;
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (!(eager && may_be_specialised(execution, i)) &&
+            !kernels_ask(execution->kernels, i, NULL))
+            result = error_no_memory(error);
+    }
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (may_be_specialised(execution, i))
+            result = ask_specialised(execution, i, dims, error);
+    }
+    return result;
+}
+
+/* The specialised variant, if it can run now. */
+static struct variant *find_specialised(struct execution *execution, size_t program,
+                                        const int64_t *dims) {
+    struct variant *variant = kernels_ask(execution->kernels, program, dims);
+    enum variant_state state;
+
+    if (!variant)
+        return NULL;
+    state = execution->strategy == CUBBY_SPECIALIZATION_EAGER
+                ? variant_wait(execution->kernels, variant)
+                : variant_state(execution->kernels, variant);
+    if (state == VARIANT_READY) {
+        if (variant->was_missed)
+            count_event(execution->events, RUN_SWAP);
+        variant->was_missed = false;
+        return variant;
+    }
+    variant->was_missed = true;
+    return NULL;
+}
+
+static int find_generic(struct execution *execution, size_t program, struct variant **ret_variant,
+                        struct cubby_error *error) {
+    struct variant *variant = kernels_ask(execution->kernels, program, NULL);
+    int result;
+
+    if (!variant)
+        return error_no_memory(error);
+    if (variant_wait(execution->kernels, variant) == VARIANT_READY) {
+        *ret_variant = variant;
+        return 0;
+    }
+    result = variant->problem.code;
+    error_move(error, &variant->problem);
+    kernels_forget(execution->kernels, variant); /* its reason may go away */
+    return result;
+}
+
+static int choose(struct execution *execution, const int64_t *dims, struct cubby_error *error) {
+    int result;
+
+    execution->news = kernels_news(execution->kernels);
+    execution->is_settled = true;
+    result = ask_for_all(execution, dims, error);
+    for (size_t i = 0; result == 0 && i < execution->plan->program_count; i++) {
+        struct variant *variant = NULL;
+
+        if (may_be_specialised(execution, i))
+            variant = find_specialised(execution, i, dims);
+        if (!variant)
+            result = find_generic(execution, i, &variant, error);
+        execution->chosen[i] = variant;
+    }
+    return result;
+}
+
+/* ---- One run
+ * ---------------------------------------------------------------------------------------- */
+
+/* Work that is still going on uses the scratch memory that is there. */
+static int prepare_scratch(struct execution *execution, const struct shape *shape,
+                           struct cubby_error *error) {
+    int result = 0;
+
+    if (!scratch_fits(&execution->scratch, execution->plan, shape->geometry))
+        result = execution_sync(execution, error);
+    return result == 0 ? scratch_set(&execution->scratch, execution->context, execution->plan,
+                                     shape->geometry, error)
+                       : result;
+}
+
+static bool is_prepared(const struct execution *execution, const struct shape *shape) {
+    return execution->shape == shape->serial && execution->is_settled &&
+           execution->news == kernels_news(execution->kernels);
+}
+
+static int prepare(struct execution *execution, const struct shape *shape,
+                   struct cubby_error *error) {
+    int result;
+
+    if (is_prepared(execution, shape))
+        return 0;
+    execution->shape = 0;
+    result = choose(execution, shape->dims, error);
+    if (result == 0)
+        result = prepare_scratch(execution, shape, error);
+    if (result == 0)
+        result = launches_set(&execution->launches, execution->context, execution->chosen,
+                              shape->dims, shape->geometry, error);
+    if (result == 0)
+        execution->shape = shape->serial;
+    return result;
+}
+
+static void count_run(struct execution *execution) {
+    execution->runs++;
+    count_event(execution->events, RUN_ENQUEUE);
+    for (size_t i = 0; i < execution->plan->program_count; i++) {
+        struct variant *variant = execution->chosen[i];
+
+        variant->used = execution->runs;
+        if (variant->dims)
+            count_event(execution->events, RUN_SPECIALIZED);
+        else if (execution->plan->programs[i].view.specialize_count > 0)
+            count_event(execution->events, RUN_GENERIC);
+    }
+}
+
+/* The device's context is current. */
+static int run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
+               struct cubby_error *error) {
+    int result = prepare(execution, shape, error);
+
+    if (result < 0)
+        return result;
+    launches_point(&execution->launches, addresses, execution->scratch.offsets,
+                   scratch_address(&execution->scratch));
+    return launches_run(&execution->launches, execution->context, execution->stream->handle, error);
+}
+
+int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
+                  struct cubby_error *error) {
+    int result = device_context_enter(execution->context, error);
+
+    if (result < 0)
+        return result;
+    result = run(execution, shape, addresses, error);
+    device_context_leave(execution->context);
+    if (result == 0)
+        count_run(execution);
+    return result;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver/graph.h"
+#include "key/digest.h"
+#include "run/front.h"
+#include "util/error.h"
+#include "util/log.h"
+
+/* The variants of one program. */
+struct family {
+    struct variant *generic;
+    struct variant *specialised[VARIANTS_MAX];
+    size_t count;
+};
+
+struct kernels {
+    atomic_uint references; /* the execution's, and one for each task */
+    struct kernels_setup setup;
+    struct device_context *context; /* a reference */
+    atomic_uint news;
+    pthread_mutex_t lock; /* guards the states; families are of the one that asks */
+    pthread_cond_t changed;
+    struct family families[];
+};
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+static void variant_free(struct variant *variant) {
+    if (!variant)
+        return;
+    loaded_module_unref(variant->module);
+    cubby_error_clear(&variant->problem);
+    free(variant->functions);
+    free(variant->dims);
+    free(variant);
+}
+
+int kernels_new(const struct kernels_setup *setup, struct device_context *context,
+                struct kernels **ret_kernels, struct cubby_error *error) {
+    const size_t count = setup->plan->program_count;
+    struct kernels *kernels = calloc(1, sizeof(*kernels) + count * sizeof(kernels->families[0]));
+
+    if (!kernels)
+        return error_no_memory(error);
+    atomic_init(&kernels->references, 1);
+    kernels->setup = *setup;
+    kernels->context = device_context_ref(context);
+    cubby_cache_ref(setup->cache);
+    pthread_mutex_init(&kernels->lock, NULL);
+    pthread_cond_init(&kernels->changed, NULL);
+    *ret_kernels = kernels;
+    return 0;
+}
+
+static void release(struct kernels *kernels) {
+    if (atomic_fetch_sub_explicit(&kernels->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < kernels->setup.plan->program_count; i++) {
+        variant_free(kernels->families[i].generic);
+        for (size_t j = 0; j < kernels->families[i].count; j++)
+            variant_free(kernels->families[i].specialised[j]);
+    }
+    pthread_cond_destroy(&kernels->changed);
+    pthread_mutex_destroy(&kernels->lock);
+    cubby_cache_unref(kernels->setup.cache);
+    device_context_unref(kernels->context);
+    free(kernels);
+}
+
+void kernels_free(struct kernels *kernels) {
+    if (!kernels)
+        return;
+    pool_give_up(kernels);
+    release(kernels);
+}
+
+/* ---- Making one, in the pool -------------------------------------------------------------------
+ */
+
+struct job {
+    struct pool_task task; /* first: the pool knows it by this */
+    struct kernels *kernels;
+    struct variant *variant;
+};
+
+static void count_outcome(const struct kernels *kernels, const struct cubby_outcome *outcome) {
+    enum run_event event = RUN_COMPILE;
+
+    if (outcome->kind == CUBBY_OUTCOME_HIT)
+        event = strcmp(outcome->tier, FRONT_TIER) == 0 ? RUN_RUNTIME_HIT : RUN_CACHE_HIT;
+    else if (outcome->kind == CUBBY_OUTCOME_WAITED)
+        event = RUN_CACHE_HIT;
+    count_event(kernels->setup.events, event);
+}
+
+static int find_functions(const struct kernels *kernels, struct variant *variant,
+                          const struct cubby_object *object, struct cubby_error *error) {
+    const struct cubby_engine_plan *plan = kernels->setup.plan;
+    int result = 0;
+
+    variant->functions = calloc(plan->launch_count, sizeof(struct CUfunc_st *));
+    if (!variant->functions)
+        return error_no_memory(error);
+    for (size_t i = 0; result == 0 && i < plan->launch_count; i++) {
+        const char *name = plan->launches[i].view.kernel;
+        const char *lowered = cubby_object_lowered_name(object, name);
+
+        if (plan->launches[i].program == variant->program)
+            result = loaded_module_function(variant->module, lowered ? lowered : name, NULL,
+                                            &variant->functions[i], error);
+    }
+    return result;
+}
+
+/* Someone may be capturing, in another thread and in whatever mode: loading is no part of that. */
+static int load(const struct kernels *kernels, struct variant *variant,
+                const struct cubby_object *object, struct cubby_error *error) {
+    const struct driver *driver = kernels->context->driver;
+    unsigned mode = capture_tolerate(driver);
+    struct cubby_key key;
+    int result;
+
+    digest_bytes(cubby_object_data(object), cubby_object_size(object), &key);
+    result = loaded_module_get(kernels->context, &key, cubby_object_data(object), &variant->module,
+                               error);
+    if (result == 0)
+        result = find_functions(kernels, variant, object, error);
+    capture_restore(driver, mode);
+    return result;
+}
+
+static int make(const struct kernels *kernels, struct variant *variant, struct cubby_error *error) {
+    const struct kernel_source source = {
+        .plan = kernels->setup.plan,
+        .arch = kernels->context->device.arch,
+        .cache = kernels->setup.cache,
+        .options = kernels->setup.options,
+        .option_count = kernels->setup.option_count,
+    };
+    struct cubby_outcome outcome;
+    struct cubby_object *object;
+    int result =
+        kernel_source_get(&source, variant->program, variant->dims, &object, &outcome, error);
+
+    if (result < 0)
+        return result;
+    count_outcome(kernels, &outcome);
+    result = load(kernels, variant, object, error);
+    cubby_object_unref(object);
+    return result;
+}
+
+/* The generic kernel goes on in its place. */
+static void report_failure(const struct kernels *kernels, const struct variant *variant) {
+    const struct kernels_setup *setup = &kernels->setup;
+
+    if (!variant->dims)
+        return;
+    count_event(setup->events, RUN_FAILURE);
+    log_line(CUBBY_LOG_WARN, "engine %s: program %s is not specialised: %s", setup->name,
+             setup->plan->programs[variant->program].view.name, variant->problem.message);
+}
+
+static void run_job(struct pool_task *task) {
+    struct job *job = (struct job *)task;
+    struct kernels *kernels = job->kernels;
+    struct variant *variant = job->variant;
+    int result = make(kernels, variant, &variant->problem);
+
+    if (result < 0)
+        report_failure(kernels, variant);
+    pthread_mutex_lock(&kernels->lock);
+    variant->state = result < 0 ? VARIANT_FAILED : VARIANT_READY;
+    atomic_fetch_add(&kernels->news, 1);
+    pthread_cond_broadcast(&kernels->changed);
+    pthread_mutex_unlock(&kernels->lock);
+    free(job);
+    release(kernels);
+}
+
+static void give_up_job(struct pool_task *task) {
+    struct job *job = (struct job *)task;
+
+    release(job->kernels);
+    free(job);
+}
+
+/* ---- Asking for one
+ * ------------------------------------------------------------------------------ */
+
+/* True if a variant is the one for these dims: what the program does not specialise is all one. */
+static bool is_for(const struct variant *variant, const struct plan_program *program,
+                   const int64_t *dims) {
+    for (size_t i = 0; i < program->view.specialize_count; i++) {
+        if (variant->dims[program->specialize[i]] != dims[program->specialize[i]])
+            return false;
+    }
+    return true;
+}
+
+static struct variant *find(const struct kernels *kernels, size_t program, const int64_t *dims) {
+    const struct family *family = &kernels->families[program];
+
+    if (!dims)
+        return family->generic;
+    for (size_t i = 0; i < family->count; i++) {
+        if (is_for(family->specialised[i], &kernels->setup.plan->programs[program], dims))
+            return family->specialised[i];
+    }
+    return NULL;
+}
+
+static struct variant *variant_new(const struct kernels *kernels, size_t program,
+                                   const int64_t *dims) {
+    const size_t size = kernels->setup.plan->dim_count * sizeof(*dims);
+    struct variant *variant = calloc(1, sizeof(*variant));
+
+    if (!variant)
+        return NULL;
+    variant->program = program;
+    if (!dims)
+        return variant;
+    variant->dims = malloc(size);
+    if (!variant->dims) {
+        free(variant);
+        return NULL;
+    }
+    memcpy(variant->dims, dims, size);
+    return variant;
+}
+
+static void start(struct kernels *kernels, struct variant *variant, struct job *job) {
+    job->task = (struct pool_task){run_job, give_up_job, kernels, kernels->setup.group, NULL};
+    job->kernels = kernels;
+    job->variant = variant;
+    atomic_fetch_add_explicit(&kernels->references, 1, memory_order_relaxed);
+    pool_submit(&job->task);
+}
+
+struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64_t *dims) {
+    struct family *family = &kernels->families[program];
+    struct variant *variant = find(kernels, program, dims);
+    struct job *job;
+
+    if (variant || (dims && (family->count == VARIANTS_MAX || pool_is_crowded())))
+        return variant;
+    job = calloc(1, sizeof(*job));
+    variant = job ? variant_new(kernels, program, dims) : NULL;
+    if (!variant) {
+        free(job);
+        return NULL;
+    }
+    if (dims)
+        family->specialised[family->count++] = variant;
+    else
+        family->generic = variant;
+    start(kernels, variant, job);
+    return variant;
+}
+
+/* ---- Afterwards
+ * ------------------------------------------------------------------------------------ */
+
+bool kernels_are_full(struct kernels *kernels, size_t program) {
+    return kernels->families[program].count == VARIANTS_MAX;
+}
+
+void kernels_drop(struct kernels *kernels, size_t program, const struct variant *keep) {
+    struct family *family = &kernels->families[program];
+    size_t oldest = family->count;
+
+    for (size_t i = 0; i < family->count; i++) {
+        const struct variant *variant = family->specialised[i];
+
+        if (variant != keep && variant_state(kernels, variant) != VARIANT_PENDING &&
+            (oldest == family->count || variant->used < family->specialised[oldest]->used))
+            oldest = i;
+    }
+    if (oldest == family->count)
+        return;
+    variant_free(family->specialised[oldest]);
+    family->specialised[oldest] = family->specialised[--family->count];
+}
+
+void kernels_forget(struct kernels *kernels, struct variant *variant) {
+    kernels->families[variant->program].generic = NULL;
+    variant_free(variant);
+}
+
+enum variant_state variant_state(struct kernels *kernels, const struct variant *variant) {
+    enum variant_state state;
+
+    pthread_mutex_lock(&kernels->lock);
+    state = variant->state;
+    pthread_mutex_unlock(&kernels->lock);
+    return state;
+}
+
+enum variant_state variant_wait(struct kernels *kernels, const struct variant *variant) {
+    enum variant_state state;
+
+    pthread_mutex_lock(&kernels->lock);
+    while (variant->state == VARIANT_PENDING)
+        pthread_cond_wait(&kernels->changed, &kernels->lock);
+    state = variant->state;
+    pthread_mutex_unlock(&kernels->lock);
+    return state;
+}
+
+unsigned kernels_news(const struct kernels *kernels) {
+    return atomic_load(&kernels->news);
+}
