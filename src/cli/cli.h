@@ -35,7 +35,7 @@ typedef int verb_function(struct cli *cli, int argc, char **argv);
 
 verb_function verb_compile, verb_link, verb_key, verb_explain, verb_stats, verb_ls, verb_show,
     verb_get, verb_rm, verb_clear, verb_doctor, verb_verify, verb_trim, verb_export, verb_import,
-    verb_prewarm;
+    verb_prewarm, verb_run;
 
 /* The input of a verb's parser. */
 struct verb_input {
