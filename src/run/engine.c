@@ -106,7 +106,7 @@ struct cubby_engine *cubby_engine_ref(struct cubby_engine *engine) {
 }
 
 /* Compiles that are under way still add to its own handle; then the last of them saves it. */
-void engine_retire_settings(struct cubby_engine *engine, struct settings *settings) {
+static void retire_settings(struct cubby_engine *engine, struct settings *settings) {
     if (settings->now.runtime_cache_path && pool_is_done(&engine->group))
         runtime_cache_retire(settings->now.runtime_cache);
     settings_free(settings);
@@ -117,7 +117,7 @@ void cubby_engine_unref(struct cubby_engine *engine) {
         return;
     execution_free(engine->execution);
     pool_wait(&engine->group);
-    engine_retire_settings(engine, &engine->settings);
+    retire_settings(engine, &engine->settings);
     cubby_engine_geometry_free(engine->shape.geometry);
     free(engine->shape.dims);
     free(engine->addresses);
@@ -212,6 +212,13 @@ void engine_swap_settings(struct cubby_engine *engine, struct settings *settings
     *settings = before;
 }
 
+void engine_displace_settings(struct cubby_engine *engine, struct settings *settings) {
+    if (settings->now.runtime_cache == engine->settings.now.runtime_cache)
+        settings_free(settings); /* the handle goes on */
+    else
+        retire_settings(engine, settings);
+}
+
 void cubby_engine_get_settings(struct cubby_engine *engine,
                                struct cubby_runtime_settings *ret_settings) {
     pthread_mutex_lock(&engine->lock);
@@ -231,10 +238,7 @@ static int set_settings(struct cubby_engine *engine, const struct cubby_runtime_
     if (result < 0)
         return result;
     engine_swap_settings(engine, &settings);
-    if (settings.now.runtime_cache != engine->settings.now.runtime_cache)
-        engine_retire_settings(engine, &settings);
-    else
-        settings_free(&settings); /* the handle goes on */
+    engine_displace_settings(engine, &settings);
     return 0;
 }
 

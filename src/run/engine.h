@@ -39,7 +39,8 @@ void engine_end(struct cubby_engine *engine);
  */
 void engine_swap_settings(struct cubby_engine *engine, struct settings *settings);
 
-/* Releases settings that an engine has no more use for: what its own handle holds is saved. */
-void engine_retire_settings(struct cubby_engine *engine, struct settings *settings);
+/* Releases settings that others took the place of: what a handle of the engine's own holds is
+ * saved, unless the engine goes on with it. */
+void engine_displace_settings(struct cubby_engine *engine, struct settings *settings);
 
 #endif

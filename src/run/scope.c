@@ -66,7 +66,7 @@ static int set(struct cubby_engine *engine, const struct cubby_runtime_settings 
 static void restore(struct cubby_engine *engine, struct settings *before) {
     if (!settings_equal(&engine->settings, &before->now)) {
         engine_swap_settings(engine, before);
-        engine_retire_settings(engine, before);
+        engine_displace_settings(engine, before);
     } else {
         settings_free(before);
     }
