@@ -14,7 +14,7 @@ bool engine_file_is(const char *path) {
 int engine_status(int code) {
     enum status status = status_of(code);
 
-    return status == STATUS_STORE ? STATUS_USAGE : status;
+    return (int)(status == STATUS_STORE ? STATUS_USAGE : status);
 }
 
 bool engine_has_cuda(const struct cubby_engine_plan *plan) {

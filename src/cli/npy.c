@@ -83,19 +83,19 @@ static bool take_word(struct cursor *cursor, const char *word) {
 
 /* A string without escapes, cut to the room that there is. */
 static int take_string(struct cursor *cursor, char *text, size_t room) {
-    char quote = take(cursor, '\'') ? '\'' : take(cursor, '"') ? '"' : '\0';
+    const char *quote = take(cursor, '\'') ? "'" : take(cursor, '"') ? "\"" : NULL;
     size_t length = 0;
 
     if (!quote)
         return damaged(cursor, "a string is missing");
-    for (; cursor->at < cursor->end && *cursor->at != quote; cursor->at++) {
+    for (; cursor->at < cursor->end && *cursor->at != *quote; cursor->at++) {
         if (*cursor->at == '\\' || !isprint((unsigned char)*cursor->at))
             return damaged(cursor, "a string holds what no dtype or key has");
         if (length + 1 < room)
             text[length++] = *cursor->at;
     }
     text[length] = '\0';
-    return take(cursor, quote) ? 0 : damaged(cursor, "a string has no end");
+    return take(cursor, *quote) ? 0 : damaged(cursor, "a string has no end");
 }
 
 static int take_type(struct cursor *cursor, struct npy_header *header) {
@@ -262,7 +262,7 @@ static int read_some(int fd, const char *path, void *data, size_t size, size_t *
 
 /* Reads the prefix, then the dictionary: no byte more, as the elements follow. */
 static int read_header(struct npy_file *file, unsigned char *data, struct cubby_error *error) {
-    size_t got = 0, more = 0, prefix, length;
+    size_t got = 0, more = 0, prefix = 0, length = 0;
     int result = read_some(file->fd, file->path, data, 8, &got, error);
 
     if (result == 0 && got == 8) {
@@ -391,11 +391,12 @@ int npy_check(const struct npy_file *file, const char *tensor, enum cubby_dtype 
 /* The whole header: its end is at a multiple of 64, where the elements begin. Returns its size. */
 static size_t format_header(char text[WRITTEN_MAX], enum cubby_dtype dtype, size_t rank,
                             const int64_t *shape) {
+    static const char BEGINNING[10] = MAGIC "\x01"; /* the length follows */
     char extents[CUBBY_RANK_MAX * 22 + 4];
     size_t length, whole;
 
     format_shape(extents, sizeof(extents), rank, shape);
-    memcpy(text, MAGIC "\x01\x00\x00\x00", 10);
+    memcpy(text, BEGINNING, sizeof(BEGINNING));
     length = 10 + (size_t)snprintf(text + 10, WRITTEN_MAX - 10,
                                    "{'descr': '%s', 'fortran_order': False, 'shape': %s, }",
                                    TYPES[dtype][0], extents);

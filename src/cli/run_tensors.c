@@ -25,20 +25,26 @@ void file_args_add(struct file_args *args, const char *text) {
 
 /* ---- Which tensors are meant ---------------------------------------------------------------- */
 
+static int add_item(struct run_tensors *tensors, const struct cubby_engine_tensor *tensor,
+                    size_t index, struct cubby_error *error) {
+    struct run_tensor *grown = realloc(tensors->items, (tensors->count + 1) * sizeof(*grown));
+
+    if (!grown)
+        return error_no_memory(error);
+    tensors->items = grown;
+    grown[tensors->count++] = (struct run_tensor){.tensor = tensor, .index = index};
+    return 0;
+}
+
 static int list_tensors(struct run_tensors *tensors, struct cubby_error *error) {
     const struct cubby_engine_tensor *tensor;
-    size_t count = 0;
+    int result = 0;
 
-    while (cubby_engine_plan_tensor(tensors->plan, count))
-        count++;
-    tensors->items = calloc(count, sizeof(*tensors->items));
-    if (!tensors->items)
-        return error_no_memory(error);
-    for (size_t i = 0; (tensor = cubby_engine_plan_tensor(tensors->plan, i)); i++) {
+    for (size_t i = 0; result == 0 && (tensor = cubby_engine_plan_tensor(tensors->plan, i)); i++) {
         if (tensor->role != CUBBY_ROLE_SCRATCH)
-            tensors->items[tensors->count++] = (struct run_tensor){.tensor = tensor, .index = i};
+            result = add_item(tensors, tensor, i, error);
     }
-    return 0;
+    return result;
 }
 
 /* Names the tensors of that role. */

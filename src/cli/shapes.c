@@ -144,12 +144,13 @@ static int parse(struct choices *choices, struct cubby_error *error) {
 static void fill_shape(const struct choices *choices, size_t number, int64_t *values, bool *given) {
     for (size_t i = choices->dim_count; i-- > 0;) {
         const struct choice *choice = &choices->dims[i];
+        const size_t count = choice->count;
 
-        given[i] = choice->count > 0;
+        given[i] = count > 0;
         values[i] = cubby_engine_plan_dim(choices->plan, i)->opt;
-        if (given[i]) {
-            values[i] = choice->values[number % choice->count];
-            number /= choice->count;
+        if (count > 0) {
+            values[i] = choice->values[number % count];
+            number /= count;
         }
     }
 }
