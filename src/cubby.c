@@ -6,6 +6,7 @@
 
 #include "cache/cache.h"
 #include "compile/compile.h"
+#include "compile/gate.h"
 #include "compile/nvrtc.h"
 #include "compile/trace.h"
 #include "deps/harvest.h"
@@ -288,9 +289,13 @@ static int compile(struct request *request, struct cubby_object **ret_object) {
                             &tool, &request->toolchain, request->error);
     if (result < 0)
         return result;
+    result = gate_enter(request->error);
+    if (result < 0)
+        return result;
     key_derive(request->program, request->toolchain, &request->base);
     request->outcome->key = request->base;
     result = run_compiler(request, tool, &compiled);
+    gate_leave();
     if (result == 0) {
         if (request->cache) {
             cache_count(request->cache, EVENT_COMPILE, 1);

@@ -158,7 +158,7 @@ static int make(const struct kernels *kernels, struct variant *variant, struct c
 static void report_failure(const struct kernels *kernels, const struct variant *variant) {
     const struct kernels_setup *setup = &kernels->setup;
 
-    if (!variant->dims)
+    if (!variant->dims || variant->problem.code == CUBBY_ERR_BUSY) /* or the process is ending */
         return;
     count_event(setup->events, RUN_FAILURE);
     log_line(CUBBY_LOG_WARN, "engine %s: program %s is not specialised: %s", setup->name,
