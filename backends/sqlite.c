@@ -185,9 +185,15 @@ static int remove_oldest(struct sqlite_backend *sqlite, struct connection *conne
     return 0;
 }
 
-/* Gives what evictions freed back to the file system, a bounded part at a time. */
-static void shrink(struct connection *connection) {
-    sqlite3_exec(connection->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
+/* Gives what was freed back to the file system, a bounded part at a time; within a write. What is
+ * not given back is used again, so it fails only where SQLite has undone the whole write. */
+static int shrink(const struct sqlite_backend *sqlite, struct connection *connection,
+                  struct cubby_error *error) {
+    int code = sqlite3_exec(connection->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
+
+    return code == SQLITE_OK || !sqlite3_get_autocommit(connection->db)
+               ? 0
+               : sqlite_fail(sqlite, connection->db, code, "write to the store", error);
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
@@ -273,9 +279,7 @@ static int put_step(struct sqlite_backend *sqlite, struct connection *connection
         return result;
     result = remove_oldest(sqlite, connection, &limits, sqlite->max_size, put->key, &trimmed, &more,
                            error);
-    if (result == 0)
-        shrink(connection);
-    return result;
+    return result == 0 ? shrink(sqlite, connection, error) : result;
 }
 
 static int sqlite_put(struct cubby_backend *backend, enum cubby_entry_kind kind,
@@ -310,14 +314,27 @@ static int clear_step(struct sqlite_backend *sqlite, struct connection *connecti
     int code = sqlite3_exec(connection->db, "DELETE FROM entry", NULL, NULL, NULL);
 
     (void)context;
-    if (code != SQLITE_OK)
-        return sqlite_fail(sqlite, connection->db, code, "clear the store", error);
-    sqlite3_exec(connection->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
-    return 0;
+    return code == SQLITE_OK ? 0
+                             : sqlite_fail(sqlite, connection->db, code, "clear the store", error);
 }
 
+static int give_back_step(struct sqlite_backend *sqlite, struct connection *connection,
+                          void *context, struct cubby_error *error) {
+    int code = sqlite3_exec(connection->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
+
+    (void)context;
+    return code == SQLITE_OK ? 0 : sqlite_fail(sqlite, connection->db, code, "shrink", error);
+}
+
+/* All entries in one transaction, so that all are there or none. The file shrinks in another: a
+ * disk that is full may have no room for that, and is to be cleared all the same. */
 static int sqlite_clear(struct cubby_backend *backend, struct cubby_error *error) {
-    return sqlite_write(sqlite_of(backend), clear_step, NULL, error);
+    struct sqlite_backend *sqlite = sqlite_of(backend);
+    int result = sqlite_write(sqlite, clear_step, NULL, error);
+
+    if (result == 0)
+        sqlite_write(sqlite, give_back_step, NULL, NULL);
+    return result;
 }
 
 struct trim {
@@ -332,9 +349,7 @@ static int trim_step(struct sqlite_backend *sqlite, struct connection *connectio
     int result = remove_oldest(sqlite, connection, trim->limits, UINT64_MAX, NULL, &trim->trimmed,
                                &trim->more, error);
 
-    if (result == 0)
-        shrink(connection);
-    return result;
+    return result == 0 ? shrink(sqlite, connection, error) : result;
 }
 
 static int sqlite_trim(struct cubby_backend *backend, const struct cubby_trim_limits *limits,

@@ -24,10 +24,11 @@ static int open_database(struct sqlite_floor *floor, const char *folder) {
     if (sqlite3_open_v2(path, &floor->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK ||
-        sqlite3_exec(floor->db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                     "CREATE TABLE IF NOT EXISTS entry (key BLOB PRIMARY KEY, data BLOB NOT NULL)",
-                     NULL, NULL, NULL) != SQLITE_OK)
+        sqlite3_exec(
+            floor->db,
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF;"
+            "CREATE TABLE IF NOT EXISTS entry (key BLOB PRIMARY KEY, data BLOB NOT NULL)",
+            NULL, NULL, NULL) != SQLITE_OK)
         return -1;
     if (sqlite3_prepare_v3(floor->db, "SELECT data FROM entry WHERE key = ?1", -1,
                            SQLITE_PREPARE_PERSISTENT, &floor->get, NULL) != SQLITE_OK ||

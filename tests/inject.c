@@ -7,6 +7,7 @@
  *                                     lock, map, stat, time, truncate; or any, which are all of
  *                                     these but malloc
  *     INJECT_UNDER=FOLDER             only calls on files below that folder count (not for malloc)
+ *     INJECT_FROM=LIBRARY             only allocations by the library whose file name begins so
  *     INJECT_REPORT=FILE              gets the number of calls that counted, and whether one failed
  *
  * ERRNO: ENOSPC (the default), EIO, EDQUOT, EMFILE, EROFS, EINTR, ESTALE, or SHORT: a read or write
@@ -38,6 +39,7 @@ static struct {
     bool onward;
     int error;
     char under[512];
+    const char *from;
     const char *report;
     bool ready;
 } plan;
@@ -74,6 +76,7 @@ __attribute__((constructor)) static void read_plan(void) {
     char *rest;
 
     plan.report = getenv("INJECT_REPORT");
+    plan.from = getenv("INJECT_FROM");
     if (under)
         snprintf(plan.under, sizeof(plan.under), "%s", under);
     if (!text || sscanf(text, "%15[a-z]:", plan.kind) != 1)
@@ -155,16 +158,31 @@ extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *old, size_t size);
 
+/* True if the code at an address is of the library that counts. */
+static bool caller_counts(const void *caller) {
+    Dl_info info;
+    const char *slash;
+
+    if (!plan.from)
+        return true;
+    if (!dladdr(caller, &info) || !info.dli_fname)
+        return false;
+    slash = strrchr(info.dli_fname, '/');
+    return strncmp(slash ? slash + 1 : info.dli_fname, plan.from, strlen(plan.from)) == 0;
+}
+
+#define STRIKES_CALLER() (caller_counts(__builtin_return_address(0)) && strikes("malloc"))
+
 void *malloc(size_t size) {
-    return strikes("malloc") ? (errno = ENOMEM, NULL) : __libc_malloc(size);
+    return STRIKES_CALLER() ? (errno = ENOMEM, NULL) : __libc_malloc(size);
 }
 
 void *calloc(size_t count, size_t size) {
-    return strikes("malloc") ? (errno = ENOMEM, NULL) : __libc_calloc(count, size);
+    return STRIKES_CALLER() ? (errno = ENOMEM, NULL) : __libc_calloc(count, size);
 }
 
 void *realloc(void *old, size_t size) {
-    return strikes("malloc") ? (errno = ENOMEM, NULL) : __libc_realloc(old, size);
+    return STRIKES_CALLER() ? (errno = ENOMEM, NULL) : __libc_realloc(old, size);
 }
 
 /* ---- Opening --------------------------------------------------------------------------- */

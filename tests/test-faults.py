@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 TOP = os.path.abspath(os.environ.get("top_builddir", "."))
@@ -49,14 +50,18 @@ class Store:
         self.root, self.spec = root, spec % (self.folder + "/store")
         os.makedirs(self.folder)
 
-    def run(self, *arguments, inject=None, preload=True):
+    def run(self, *arguments, inject=None):
         environment = dict(os.environ, CUDA_HOME=os.path.join(self.root, "toolkit"),
-                           HOME=self.folder, CUBBY_CUDA="/no/such/libcuda.so.1")
+                           HOME=self.root, CUBBY_CUDA="/no/such/libcuda.so.1",
+                           CUBBY_NVJITLINK="/no/such/libnvJitLink.so", CUBBY_NVVM="/no/such/libnvvm.so")
         environment.pop("CUBBY_NVRTC", None)
         environment.pop("LD_LIBRARY_PATH", None)
         if inject:
+            inject, _, library = inject.partition(" from ")
             environment.update(INJECT=inject, INJECT_REPORT=self.folder + "/report",
                                LD_PRELOAD=INJECT)
+            if library:
+                environment["INJECT_FROM"] = library
             if not inject.startswith("malloc"):
                 environment["INJECT_UNDER"] = self.folder + "/store"
         return subprocess.run([CUBBY, "--cache", self.spec] + list(arguments), cwd=self.folder,
@@ -115,10 +120,10 @@ class Store:
         return other
 
 
-def calls(store, action, kind):
+def calls(store, action, kind, library=""):
     """How many calls of a kind an action makes on the store."""
     trial = store.copy_to(os.path.basename(store.folder) + "-count")
-    action(trial, "%s:1000000" % kind)
+    action(trial, "%s:1000000 from %s" % (kind, library))
     with open(trial.folder + "/report", encoding="utf-8") as file:
         return int(file.read().split()[0])
 
@@ -168,7 +173,10 @@ def one_fault(job):
 
 
 def named(said):
-    return "out of memory" in said or "Cannot allocate memory" in said
+    """Says so; libarchive, which then ends the process by itself, in its own words."""
+    return ("out of memory" in said or "Cannot allocate memory" in said or
+            "Fatal Internal Error in libarchive: Out of memory" in said or
+            "Fatal Internal Error in libarchive: No memory" in said)
 
 
 def one_verb_fault(job):
@@ -182,6 +190,21 @@ def one_verb_fault(job):
         return []
     return ["%s, %s: %d %s %s" % (" ".join(verb), inject, run.returncode, run.stdout[-200:],
                                   run.stderr[:300])]
+
+
+def one_clear_fault(job):
+    """A clear with one fault: all entries are gone, or it fails with a reason and all are there."""
+    store, name, number, inject, count = job
+    trial = store.copy_to("trial-%d" % number)
+    run = trial.run("clear", inject=inject)
+    left = len(trial.run("ls").stdout.splitlines())
+    ended = run.returncode == (0 if left == 0 else 4) or (inject.endswith("KILL") and trial.fired())
+    whole = left in (0, count) and trial.run("verify").returncode == 0
+    shutil.rmtree(trial.folder)
+    if ended and whole and "no transaction is active" not in run.stderr:
+        return []
+    return ["%s: clear, %s: %d, %d of %d entries left: %s" % (name, inject, run.returncode, left, count,
+                                                             run.stderr[:300])]
 
 
 def one_memory_fault(job):
@@ -248,8 +271,27 @@ def jobs(root):
                 if next(numbers) % stride == 0:
                     yield one_memory_fault, (store, name, action, "malloc:%d%s" % (n, form),
                                              next(numbers), survivors)
+        if name.startswith("sqlite-checkpoint:"):
+            yield from clear_jobs(name, store, numbers)
         if action is compile_old:
             yield from verb_jobs(store, numbers)
+            if name.startswith("file:"):
+                yield from library_jobs(store, numbers)
+
+
+def clear_jobs(name, store, numbers):
+    """Clearing the store, with each call that changes a file failing, and each call the last."""
+    def clear(trial, inject):
+        trial.run("clear", inject=inject)
+
+    count = len(store.run("ls").stdout.splitlines())
+    faults = [("write", "ENOSPC"), ("write", "EIO"), ("sync", "EIO"), ("truncate", "EIO"), ("any", "KILL")]
+    for kind, error in faults:
+        for n in range(1, calls(store, clear, kind) + 1):
+            for form in ("",) if error == "KILL" else ("", "+"):
+                if next(numbers) % STRIDE == 0:
+                    inject = "%s:%d%s:%s" % (kind, n, form, error)
+                    yield one_clear_fault, (store, name, next(numbers), inject, count)
 
 
 def verb_jobs(store, numbers):
@@ -270,11 +312,35 @@ def verb_jobs(store, numbers):
                                            wanted)
 
 
+def library_jobs(store, numbers):
+    """Verbs of which a library does a part, with each of the library's allocations failing."""
+    store.run("export", "all.tar")
+    program = ["--arch", "sm_90", "--no-toolkit-include"]
+    key = store.run("key", *program, "p1.cu").stdout.strip()
+    verbs = [("libarchive", ["export", "again.tar"]), ("libarchive", ["import", "all.tar"])]
+    for verb in (["key", "--explain", *program, "p1.cu"], ["explain", *program, "é.cu"], ["ls"],
+                 ["show", key], ["stats"], ["verify"], ["doctor"]):
+        verbs.append(("libjansson", ["--json", *verb]))
+    for verb in (["doctor"], ["key", *program, "p1.cu"], ["compile", "-j2", *program, "p0.cu", "p1.cu"]):
+        verbs.append(("libjansson", verb))
+    shutil.copy(store.folder + "/p1.cu", store.folder + "/é.cu")
+    for library, verb in verbs:
+        wanted = None
+
+        def use(trial, inject):
+            nonlocal wanted
+            wanted = trial.run(*verb, inject=inject).stdout.replace(trial.folder, "")
+
+        for n in range(1, calls(store, use, "malloc", library) + 1):
+            yield one_verb_fault, (store, verb, next(numbers), "malloc:%d from %s" % (n, library), wanted)
+
+
 def make_toolkit(root):
     lib = os.path.join(root, "toolkit", "lib64")
     os.makedirs(lib)
     shutil.copy(DOUBLE, os.path.join(lib, "libnvrtc.so.13"))
     shutil.copy(BUILTINS, os.path.join(lib, "libnvrtc-builtins.so.13.90"))
+    time.sleep(2)  # what is younger is not remembered
 
 
 def main():

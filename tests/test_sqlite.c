@@ -224,6 +224,22 @@ START_TEST(test_large_entries) {
 }
 END_TEST
 
+/* Some builds of SQLite write zeros over all that is removed. */
+START_TEST(test_a_removal_writes_little) {
+    char *path = new_path();
+    struct cubby_backend *sqlite = open_sqlite(path, 0);
+    off_t before;
+
+    store_put(sqlite, 1, 1, 1u << 20);
+    before = size_of(path, "-wal");
+    ck_assert_int_gt(before, 1 << 20);
+    ck_assert_int_eq(store_remove_code(sqlite, 1), 0);
+    ck_assert_int_lt(size_of(path, "-wal") - before, 1 << 17);
+    store_close(sqlite);
+    free(path);
+}
+END_TEST
+
 #define ROWS 20000u
 #define ROW_SIZE 40u
 
@@ -579,6 +595,7 @@ int main(void) {
     tcase_add_test(tcase, test_a_hit_saves_an_entry);
     tcase_add_test(tcase, test_the_entry_just_written_stays);
     tcase_add_test(tcase, test_large_entries);
+    tcase_add_test(tcase, test_a_removal_writes_little);
     tcase_add_test(tcase, test_evictions_are_spread);
     tcase_add_test(tcase, test_cap_lowered);
     tcase_add_test(tcase, test_a_slow_reader);

@@ -30,21 +30,34 @@ static const struct argp ARGP = {
 
 /* ---- Findings ------------------------------------------------------------------------ */
 
+/* What is wrong. That memory was short is no finding, and ends the process. */
+static json_t *problem_text(const struct cubby_error *error) {
+    if (error->code == CUBBY_ERR_NO_MEMORY)
+        out_of_memory();
+    return text_json(error->message);
+}
+
+/* In place of what was to be found; frees the error. */
+static json_t *problem_json(struct cubby_error *error) {
+    json_t *problem = json_pack("{s:o}", "problem", problem_text(error));
+
+    cubby_error_clear(error);
+    return problem;
+}
+
 static json_t *find_nvrtc(struct cubby_cache *cache, enum status *ret_status) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_toolchain toolchain = {0};
     json_t *found;
 
     if (cubby_toolchain_find(cache, &toolchain, &error) < 0) {
-        found = json_pack("{s:o}", "problem", text_json(error.message));
         *ret_status = STATUS_MISSING;
-        cubby_error_clear(&error);
-        return found;
+        return problem_json(&error);
     }
-    found =
-        json_pack("{s:s, s:i, s:i, s:s?, s:s?, s:s}", "path", toolchain.nvrtc_path, "major",
-                  toolchain.major, "minor", toolchain.minor, "builtins", toolchain.builtins_path,
-                  "include", toolchain.include_dir, "fingerprint", toolchain.fingerprint);
+    found = json_pack("{s:o, s:i, s:i, s:o, s:o, s:s}", "path", text_json(toolchain.nvrtc_path),
+                      "major", toolchain.major, "minor", toolchain.minor, "builtins",
+                      text_or_null(toolchain.builtins_path), "include",
+                      text_or_null(toolchain.include_dir), "fingerprint", toolchain.fingerprint);
     cubby_toolchain_clear(&toolchain);
     return found;
 }
@@ -55,11 +68,8 @@ static json_t *find_tool(struct cubby_cache *cache, enum cubby_tool tool) {
     struct cubby_tool_info info = {0};
     json_t *found;
 
-    if (cubby_tool_find(cache, tool, &info, &error) < 0) {
-        found = json_pack("{s:o}", "problem", text_json(error.message));
-        cubby_error_clear(&error);
-        return found;
-    }
+    if (cubby_tool_find(cache, tool, &info, &error) < 0)
+        return problem_json(&error);
     found = json_pack("{s:o, s:i, s:i, s:o*, s:s}", "path", text_json(info.path), "major",
                       info.major, "minor", info.minor, "companion",
                       info.companion_path ? text_json(info.companion_path) : NULL, "fingerprint",
@@ -71,15 +81,11 @@ static json_t *find_tool(struct cubby_cache *cache, enum cubby_tool tool) {
 static json_t *find_device(void) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_device device;
-    json_t *found;
 
-    if (cubby_device_find(&device, &error) < 0) {
-        found = json_pack("{s:o}", "problem", text_json(error.message));
-        cubby_error_clear(&error);
-        return found;
-    }
-    return json_pack("{s:s, s:s, s:i, s:i}", "name", device.name, "arch", device.arch, "count",
-                     device.count, "driver_version", device.driver_version);
+    if (cubby_device_find(&device, &error) < 0)
+        return problem_json(&error);
+    return json_pack("{s:o, s:s, s:i, s:i}", "name", text_json(device.name), "arch", device.arch,
+                     "count", device.count, "driver_version", device.driver_version);
 }
 
 static json_t *find_stores(struct cubby_cache *cache) {
@@ -96,12 +102,12 @@ static json_t *find_stores(struct cubby_cache *cache) {
             store = json_pack("{s:s, s:I, s:I}", "tier", name, "bytes", (json_int_t)stats.bytes,
                               "max_size", (json_int_t)stats.max_size);
         else
-            store = json_pack("{s:s, s:o}", "tier", name, "problem", text_json(error.message));
+            store = json_pack("{s:s, s:o}", "tier", name, "problem", problem_text(&error));
         json_append(stores, store);
         cubby_error_clear(&error);
     }
     for (size_t i = 0; (problem = cubby_cache_problem(cache, i)); i++)
-        json_append(stores, json_pack("{s:o}", "problem", text_json(problem->message)));
+        json_append(stores, json_pack("{s:o}", "problem", problem_text(problem)));
     return stores;
 }
 
@@ -190,11 +196,12 @@ int verb_doctor(struct cli *cli, int argc, char **argv) {
         "{s:s, s:o, s:o, s:o, s:o, s:o}", "version", cubby_version(), "nvrtc",
         find_nvrtc(cache, &status), "nvjitlink", find_tool(cache, CUBBY_TOOL_NVJITLINK), "nvvm",
         find_tool(cache, CUBBY_TOOL_NVVM), "device", find_device(), "stores", find_stores(cache));
-    if (cli->json) {
+    if (!report)
+        out_of_memory();
+    if (cli->json)
         print_json(report);
-    } else {
+    else
         print_report(report);
-    }
     json_decref(report);
     cubby_cache_unref(cache);
     return status;

@@ -170,12 +170,13 @@ static json_t *fields_json(const struct cubby_object *object) {
 
 static void show_json(const char *hex, const struct cubby_object *object,
                       const struct cubby_object_info *info, const char *created) {
-    json_t *shown = json_pack("{s:s,s:I,s:s,s:o,s:o,s:s,s:s,s:f,s:o,s:o,s:o}", "key", hex, "bytes",
-                              (json_int_t)cubby_object_size(object), "target", info->target, "arch",
-                              text_json(info->arch), "source", text_json(info->source_name),
-                              "toolchain", info->toolchain, "created", created, "compile_ms",
-                              (double)info->compile_ns / 1e6, "names", names_json(object), "log",
-                              text_json(cubby_object_log(object)), "fields", fields_json(object));
+    json_t *shown =
+        json_pack("{s:s,s:I,s:s,s:o,s:o,s:o,s:s,s:f,s:o,s:o,s:o}", "key", hex, "bytes",
+                  (json_int_t)cubby_object_size(object), "target", info->target, "arch",
+                  text_json(info->arch), "source", text_json(info->source_name), "toolchain",
+                  text_json(info->toolchain), "created", created, "compile_ms",
+                  (double)info->compile_ns / 1e6, "names", names_json(object), "log",
+                  text_json(cubby_object_log(object)), "fields", fields_json(object));
 
     print_json(shown);
     json_decref(shown);

@@ -167,12 +167,8 @@ static void print_difference(const struct cubby_difference *difference) {
 
 /* ---- All of it --------------------------------------------------------------------- */
 
-static json_t *text_or_null(const char *text) {
-    return text ? text_json(text) : json_null();
-}
-
 static json_t *difference_json(const struct cubby_difference *difference) {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "field", difference->field, "name",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "field", text_json(difference->field), "name",
                      text_or_null(difference->name), "then", text_or_null(difference->then), "now",
                      text_or_null(difference->now), "before", text_or_null(difference->before));
 }

@@ -71,20 +71,24 @@ static void print_field(const char *name, const char *value, void *context) {
 static int print_key(const struct cli *cli, const struct key_args *args, struct cubby_cache *cache,
                      struct cubby_program *program, struct cubby_error *error) {
     const char *reason = cubby_program_uncacheable(program);
-    json_t *fields = cli->json && args->explain ? json_array() : NULL;
+    bool listed = cli->json && args->explain;
+    json_t *fields = listed ? json_array() : NULL;
     char hex[CUBBY_KEY_HEX_SIZE];
     struct cubby_key key;
     int result = cubby_program_key(cache, program, &key, error);
 
+    if (listed && !fields)
+        out_of_memory();
     if (result == 0 && args->explain)
         result = cubby_program_explain(cache, program, print_field, fields, error);
-    if (result < 0)
+    if (result < 0) {
+        json_decref(fields);
         return result;
+    }
     cubby_key_format(&key, hex);
     if (cli->json) {
-        json_t *object =
-            json_pack("{s:o, s:s, s:o, s:o*}", "source", text_json(args->file), "key", hex,
-                      "reason", reason ? text_json(reason) : json_null(), "fields", fields);
+        json_t *object = json_pack("{s:o, s:s, s:o, s:o*}", "source", text_json(args->file), "key",
+                                   hex, "reason", text_or_null(reason), "fields", fields);
 
         print_json(object);
         json_decref(object);

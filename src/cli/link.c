@@ -152,8 +152,8 @@ static char *describe_inputs(const struct link_args *args) {
 
     for (size_t i = 0; out && i < args->file_count; i++)
         fprintf(out, "%s%s", i > 0 ? " + " : "", args->files[i]);
-    if (out)
-        fclose(out);
+    if (!out || fclose(out) != 0)
+        out_of_memory();
     return all;
 }
 
@@ -161,8 +161,8 @@ static json_t *report_link(const struct link_args *args, const char *output,
                            const struct cubby_object *object, const struct cubby_outcome *outcome,
                            const struct cubby_error *error) {
     char *source = describe_inputs(args);
-    json_t *report = report_new(source ? source : "", output, cubby_target_name(args->target),
-                                args->arch, object, outcome, error);
+    json_t *report = report_new(source, output, cubby_target_name(args->target), args->arch, object,
+                                outcome, error);
     json_t *inputs = json_array();
 
     for (size_t i = 0; i < args->file_count; i++)

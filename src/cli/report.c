@@ -6,11 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The text with what is not UTF-8 marked, new; NULL when memory is short. */
-static char *marked(const char *text) {
+#include "util/utf8.h"
+
+/* The text as it is, or with what is above ASCII marked where it is not UTF-8; new. jansson tells
+ * of such text and of short memory alike that there is no value, so that it is not asked. */
+static char *as_utf8(const char *text) {
+    size_t invalid;
+    bool valid = utf8_is_valid(text, strlen(text), &invalid);
     char *copy = strdup(text);
 
-    for (char *c = copy; c && *c; c++) {
+    if (!copy)
+        out_of_memory();
+    for (char *c = copy; !valid && *c; c++) {
         if ((unsigned char)*c >= 0x80)
             *c = '?';
     }
@@ -18,15 +25,17 @@ static char *marked(const char *text) {
 }
 
 json_t *text_json(const char *text) {
-    json_t *json = json_string(text);
-    char *copy;
+    char *copy = as_utf8(text);
+    json_t *json = json_string(copy);
 
-    if (json)
-        return json;
-    copy = marked(text);
-    json = json_string(copy ? copy : "");
     free(copy);
+    if (!json)
+        out_of_memory();
     return json;
+}
+
+json_t *text_or_null(const char *text) {
+    return text ? text_json(text) : json_null();
 }
 
 json_t *names_json(const struct cubby_object *object) {
@@ -34,14 +43,10 @@ json_t *names_json(const struct cubby_object *object) {
     const char *expression, *lowered;
 
     for (size_t i = 0; object && (expression = cubby_object_name(object, i, &lowered)); i++) {
-        if (json_object_set_new(names, expression, text_json(lowered)) < 0) {
-            char *copy = marked(expression);
+        char *name = as_utf8(expression);
 
-            if (!copy)
-                out_of_memory();
-            json_add(names, copy, text_json(lowered));
-            free(copy);
-        }
+        json_add(names, name, text_json(lowered));
+        free(name);
     }
     return names;
 }
@@ -63,9 +68,9 @@ json_t *report_new(const char *source, const char *output, const char *target, c
     if (outcome->has_key)
         cubby_key_format(&outcome->key, key);
     json_add(report, "source", text_json(source));
-    json_add(report, "output", output ? text_json(output) : json_null());
+    json_add(report, "output", text_or_null(output));
     json_add(report, "target", json_string(target));
-    json_add(report, "arch", arch ? text_json(arch) : json_null());
+    json_add(report, "arch", text_or_null(arch));
     json_add(report, "key", *key ? json_string(key) : json_null());
     json_add(report, "outcome", json_string(failed ? "error" : cubby_outcome_name(outcome->kind)));
     json_add(report, "tier", *outcome->tier ? json_string(outcome->tier) : json_null());
@@ -74,7 +79,7 @@ json_t *report_new(const char *source, const char *output, const char *target, c
     json_add(report, "bytes", json_integer(object ? (json_int_t)cubby_object_size(object) : 0));
     json_add(report, "names", names_json(object));
     json_add(report, "log", text_json(log));
-    json_add(report, "reason", *outcome->reason ? text_json(outcome->reason) : json_null());
+    json_add(report, "reason", text_or_null(*outcome->reason ? outcome->reason : NULL));
     if (failed) {
         json_add(report, "error", text_json(error->message));
         json_add(report, "status", json_integer(status_of(error->code)));

@@ -8,8 +8,11 @@
 #include "cli/cli.h"
 
 /* A JSON string, new: names of files and what a compiler wrote need not be UTF-8; then each byte
- * above ASCII is a question mark. */
+ * above ASCII is a question mark. Ends the process where memory is short. */
 json_t *text_json(const char *text);
+
+/* As text_json(); null for NULL. */
+json_t *text_or_null(const char *text);
 
 /* The name expressions of an object (NULL: none) and their lowered names, new. */
 json_t *names_json(const struct cubby_object *object);

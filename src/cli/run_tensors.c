@@ -13,6 +13,7 @@
 #include "cli/report.h"
 #include "util/buffer.h"
 #include "util/error.h"
+#include "util/json.h"
 
 void file_args_add(struct file_args *args, const char *text) {
     const char **grown = realloc(args->texts, (args->count + 1) * sizeof(*grown));
@@ -201,7 +202,7 @@ static int describe_shape(const struct cubby_engine_plan *plan, size_t tensor, j
 
     if (result < 0)
         return result;
-    document = json_loads(text, 0, NULL);
+    document = whole_json(text, strlen(text), 0, NULL);
     *ret_extents = json_incref(
         json_object_get(json_array_get(json_object_get(document, "tensors"), tensor), "shape"));
     json_decref(document);

@@ -132,7 +132,7 @@ static void list_refusal(const char *name, const char *reason, void *context) {
     if (++listing->listed > MAX_LISTED)
         return;
     if (listing->cli->json) {
-        json_t *line = json_pack("{s:o,s:s}", "name", text_json(name), "reason", reason);
+        json_t *line = json_pack("{s:o,s:o}", "name", text_json(name), "reason", text_json(reason));
 
         if (listing->listed > 1)
             putchar(',');

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/report.h"
+#include "util/json.h"
 
 extern char **environ;
 
@@ -203,18 +204,28 @@ static void take_reports(struct pool *pool, json_t *reports) {
     json_decref(reports);
 }
 
-static void take_answer(struct pool *pool, struct worker *worker) {
-    bool busy = worker->job < pool->work->count;
+/* Reads what a worker answered; false where it ended instead. */
+static bool read_reports(struct worker *worker, json_t **ret_reports) {
     char *line = NULL;
     size_t capacity = 0;
-    json_t *reports = NULL;
     bool alive;
-    int ended;
 
+    errno = 0;
     alive = getline(&line, &capacity, worker->answers) > 0;
     if (alive)
-        reports = json_loads(line, 0, NULL);
+        *ret_reports = whole_json(line, strlen(line), 0, NULL);
+    if (!*ret_reports && errno == ENOMEM)
+        out_of_memory();
     free(line);
+    return alive;
+}
+
+static void take_answer(struct pool *pool, struct worker *worker) {
+    bool busy = worker->job < pool->work->count;
+    json_t *reports = NULL;
+    bool alive = read_reports(worker, &reports);
+    int ended;
+
     if (busy)
         take_reports(pool, reports ? reports : report_death(pool, worker->job));
     else

@@ -13,6 +13,7 @@
 
 #include "os/env.h"
 #include "os/fd.h"
+#include "util/json.h"
 #include "util/log.h"
 
 #define SUFFIX ".json" /* NVRTC adds it */
@@ -144,7 +145,7 @@ static json_t *read_json(int fd) {
         return NULL;
     size = lseek(fd, 0, SEEK_SET) == 0 ? fd_read_full(fd, text, (size_t)status.st_size) : -1;
     if (size > 0)
-        json = json_loadb(text, (size_t)size, 0, NULL);
+        json = whole_json(text, (size_t)size, 0, NULL);
     free(text);
     return json;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An engine file into a builder. docs/engines.md describes the form, docs/engine.schema.json too.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "engine/fields.h"
 #include "engine/plan.h"
 #include "util/error.h"
+#include "util/json.h"
 
 #define MAX_DOCUMENT (16u << 20)
 #define MAX_TEXTS 1024 /* options, headers */
@@ -439,9 +441,9 @@ int cubby_engine_plan_parse(const char *text, size_t size, const char *folder,
         return error_set(error, CUBBY_ERR_INVALID,
                          "the engine is %zu bytes long: expected at most %u MiB", size,
                          MAX_DOCUMENT >> 20);
-    document = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &problem);
+    document = whole_json(text ? text : "", size, JSON_REJECT_DUPLICATES, &problem);
     if (!document)
-        return problem.line < 0 ? error_no_memory(error) : refuse_syntax(&problem, error);
+        return errno == ENOMEM ? error_no_memory(error) : refuse_syntax(&problem, error);
     result = read_document(document, folder, ret_plan, error);
     json_decref(document);
     return result;

@@ -12,6 +12,7 @@
 #include "key/tool.h"
 #include "os/dl.h"
 #include "os/env.h"
+#include "util/json.h"
 
 #define LINKER_CACHE "/etc/ld.so.cache"
 
@@ -118,7 +119,7 @@ struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolcha
 
     if (memory->load(memory->context, &place->key, &object) != 0)
         return NULL;
-    memo = json_loadb(cubby_object_data(object), cubby_object_size(object), 0, NULL);
+    memo = whole_json(cubby_object_data(object), cubby_object_size(object), 0, NULL);
     if (memo)
         toolchain = toolchain_from_memo(tool, memo, place);
     json_decref(memo);

@@ -57,12 +57,23 @@ static int fail(const struct reader *reader, struct cubby_error *error) {
 
     if (reader->failed)
         return error_set_errno(error, reader->failed, "cannot read the archive");
-    if (reader->lib->archive_errno(reader->archive) == ENOMEM)
-        return error_no_memory(error);
+    if (!reason || reader->lib->archive_errno(reader->archive) == ENOMEM)
+        return error_no_memory(error); /* some of what had no memory gives no reason */
     return error_set(error, CUBBY_ERR_CORRUPT,
                      "the archive is damaged or none: %s; expected a tar archive that was exported "
                      "by Cubby and is not compressed",
-                     reason ? reason : "it cannot be read");
+                     reason);
+}
+
+/* archive_read_open() does the same, but goes on where there was no memory for the second, and
+ * crashes. */
+static int start_reading(struct reader *reader) {
+    const struct libarchive *lib = reader->lib;
+    int code = lib->archive_read_set_read_callback(reader->archive, read_block);
+
+    if (code == ARCHIVE_OK)
+        code = lib->archive_read_set_callback_data(reader->archive, reader);
+    return code == ARCHIVE_OK ? lib->archive_read_open1(reader->archive) : code;
 }
 
 static int open_reader(struct reader *reader, int fd, struct cubby_error *error) {
@@ -79,8 +90,7 @@ static int open_reader(struct reader *reader, int fd, struct cubby_error *error)
     if (!reader->archive || !reader->header || !reader->block || !reader->chunk)
         return error_no_memory(error);
     if (reader->lib->archive_read_support_format_tar(reader->archive) != ARCHIVE_OK ||
-        reader->lib->archive_read_open(reader->archive, reader, NULL, read_block, NULL) !=
-            ARCHIVE_OK)
+        start_reading(reader) != ARCHIVE_OK)
         return fail(reader, error);
     return 0;
 }

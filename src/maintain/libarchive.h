@@ -32,7 +32,9 @@ struct cubby_error;
     X(archive_read_free)                                                                           \
     X(archive_read_new)                                                                            \
     X(archive_read_next_header2)                                                                   \
-    X(archive_read_open)                                                                           \
+    X(archive_read_open1)                                                                          \
+    X(archive_read_set_callback_data)                                                              \
+    X(archive_read_set_read_callback)                                                              \
     X(archive_read_support_format_tar)                                                             \
     X(archive_set_error)                                                                           \
     X(archive_write_close)                                                                         \
