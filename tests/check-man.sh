@@ -52,9 +52,13 @@ for verb in $verbs; do
     {
         page_options "$verb"
         page_options "Common options"
-        # Verbs that compile take the program options, and say so.
-        if awk -v verb="$verb" '/^\.S[sh] / { inside = ($0 == ".Ss " verb) } inside' "$page" | grep -q 'Sx Program options'; then
+        # Verbs that compile take the program options, or at least those of the compiler, and say so.
+        awk -v verb="$verb" '/^\.S[sh] / { inside = ($0 == ".Ss " verb) } inside' "$page" >section
+        if grep -q 'Sx Program options' section; then
             page_options "Program options"
+            page_options "Compiler options"
+        elif grep -q 'Sx Compiler options' section; then
+            page_options "Compiler options"
         fi
     } >in-page
     same "options of $verb"
@@ -90,6 +94,24 @@ if "$cubby" --cache memory --json doctor >doctor.json; then
     "$cubby" --cache file:store --json explain --arch sm_90 -DX k.cu >out
     grep -q '"differences":\[{' out
     fields_named explain out
+    cat >e.json <<'END'
+{"cubby_engine": 1, "name": "e", "dims": [{"name": "n", "min": 1, "opt": 4, "max": 8}],
+ "tensors": [{"name": "y", "dtype": "int8", "role": "output", "shape": ["n"]}],
+ "programs": [{"name": "p", "text": "extern \"C\" __global__ void k(char *y) {}", "specialize": ["n"]}],
+ "launches": [{"program": "p", "kernel": "k", "grid": [1], "block": [1], "arguments": [{"tensor": "y", "access": "write"}]}]}
+END
+    "$cubby" --cache file:store --json prewarm --arch sm_90 e.json k.cu >out
+    grep -q '"program":"p"' out
+    fields_named prewarm out
+    "$cubby" --cache file:store --json prewarm --arch sm_9999 e.json >out 2>/dev/null || true
+    grep -q '"error":' out
+    fields_named prewarm out
+    double=$(dirname "$cubby")/tests/.libs/fake_cuda.so
+    if [ -e "$double" ]; then
+        CUBBY_CUDA=$double "$cubby" --cache file:store --json run --output y=y.npy e.json >out
+        grep -q '"first_us":' out
+        fields_named run out
+    fi
     : >store/stray
     printf damaged >"$(find store/object -type f | head -n 1)"
     printf 'no archive' >none.tar

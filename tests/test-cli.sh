@@ -321,7 +321,7 @@ status 0 "$cubby" --cache file:trusted compile --arch sm_90 saxpy.cu
 status 0 "$cubby" --help
 true_that prints compile
 status 0 "$cubby" --version
-for verb in compile key stats ls show get rm clear verify trim export import doctor; do
+for verb in compile link run prewarm key explain stats ls show get rm clear verify trim export import doctor; do
     status 0 "$cubby" $verb --help
     true_that prints Usage
 done

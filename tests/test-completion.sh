@@ -60,6 +60,12 @@ completes 'cubby c' compile clear
 completes 'cubby --json s' stats show
 completes 'cubby --cache memory d' doctor
 completes 'cubby l' link ls
+completes 'cubby r' run rm
+completes 'cubby p' prewarm
+completes 'cubby run --strategy ' lazy eager none
+completes 'cubby run --strategy=e' eager
+completes 'cubby run --output' --output --output-dir
+completes 'cubby run --dims n'
 completes 'cubby --ca' --cache
 completes 'cubby compile --no' --no-cache --no-toolkit-include
 completes 'cubby stats --z' --zero
@@ -96,6 +102,17 @@ completes 'cubby compile --module other/' other/b.ll other/c.bc
 completes 'cubby link other/' other/a.ptx other/b.ll other/c.bc other/d.ltoir
 completes 'cubby compile -o no' notes.txt
 completes 'cubby compile --output=no' notes.txt
+
+touch e.json x.npy
+completes 'cubby run ' e.json folder/ other/
+completes 'cubby prewarm ' a.cu b.cu e.json folder/ other/
+completes 'cubby run --input x'
+completes 'cubby run --input x=' x.npy folder/ other/
+completes 'cubby run --input=x=x' x.npy
+completes 'cubby run --output y=no' notes.txt
+completes 'cubby run --runtime-cache no' notes.txt
+completes 'cubby run e.json --output-dir fol' folder/
+rm e.json x.npy
 
 # ---- Cache specs
 

@@ -435,18 +435,22 @@ static void collect(const char *name, const char *value, void *context) {
     snprintf(fields->text + used, sizeof(fields->text) - used, "%s=%s\n", name, value);
 }
 
-static void explain(const struct cubby_engine_plan *plan, const int64_t *dims,
-                    struct fields *ret_fields) {
-    static const char *const INCLUDE = "-I/no/such/folder";
+static void explain_with(const struct cubby_engine_plan *plan, const int64_t *dims,
+                         const char *option, struct fields *ret_fields) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_program *program;
 
     ret_fields->text[0] = '\0';
-    ck_ok(cubby_engine_plan_get_program(plan, 0, "sm_80", dims, &INCLUDE, 1, &program, &error),
+    ck_ok(cubby_engine_plan_get_program(plan, 0, "sm_80", dims, &option, 1, &program, &error),
           &error);
     cubby_program_explain(NULL, program, collect, ret_fields, &error);
     cubby_error_clear(&error);
     cubby_program_unref(program);
+}
+
+static void explain(const struct cubby_engine_plan *plan, const int64_t *dims,
+                    struct fields *ret_fields) {
+    explain_with(plan, dims, "-I/no/such/folder", ret_fields);
 }
 
 START_TEST(test_get_program) {
@@ -475,6 +479,24 @@ START_TEST(test_get_program) {
         &error,
         cubby_engine_plan_get_program(plan, 0, NULL, (int64_t[]){0, 1}, NULL, 0, &program, &error),
         "the dim n of the engine scale is 0");
+    cubby_engine_plan_unref(plan);
+}
+END_TEST
+
+/* Macros, and where headers lie, are nothing that the compiler of PTX would take. */
+START_TEST(test_ptx_has_its_own_options_only) {
+    struct cubby_engine_plan *plan =
+        parse_engine("\"options\": [\"--std=c++17\"], \"specialize\": [\"n\"]",
+                     "\"options\": [\"-maxrregcount=32\"], \"kind\": \"ptx\"");
+    struct fields fields;
+
+    explain_with(plan, NULL, "-DFURTHER=1", &fields);
+    ck_assert_ptr_nonnull(strstr(fields.text, "maxrregcount=32"));
+    ck_assert_ptr_null(strstr(fields.text, "FURTHER"));
+    cubby_engine_plan_unref(plan);
+    plan = parse_engine(NULL, NULL);
+    explain_with(plan, NULL, "-DFURTHER=1", &fields);
+    ck_assert_ptr_nonnull(strstr(fields.text, "FURTHER"));
     cubby_engine_plan_unref(plan);
 }
 END_TEST
@@ -586,6 +608,7 @@ int main(void) {
     tcase_add_test(tcase, test_identity);
     tcase_add_test(tcase, test_identity_of_spellings);
     tcase_add_test(tcase, test_get_program);
+    tcase_add_test(tcase, test_ptx_has_its_own_options_only);
     if (cubby_toolchain_find(NULL, &toolchain, NULL) == 0) {
         tcase_add_test(tcase, test_check_object);
         tcase_add_loop_test(tcase, test_examples_compile, 0, COUNT(EXAMPLES));

@@ -364,7 +364,8 @@ void cubby_engine_geometry_free(struct cubby_engine_geometry *geometry);
  * @param arch such as "sm_90"; NULL for the compiler's default
  * @param dims NULL for the generic program; else a value for each dim in the plan's order, of which
  *        those that the program specialises are used
- * @param options further options for the compiler, such as where headers lie
+ * @param options further options for a program of CUDA C++, such as where headers lie; PTX, whose
+ *        compiler knows other ones, is compiled without them
  * @param option_count number of them
  * @param[out] ret_program new reference
  * @return 0, or INVALID, also for a value outside of its dim's range

@@ -34,7 +34,8 @@ extern const struct argp cli_argp;
 typedef int verb_function(struct cli *cli, int argc, char **argv);
 
 verb_function verb_compile, verb_link, verb_key, verb_explain, verb_stats, verb_ls, verb_show,
-    verb_get, verb_rm, verb_clear, verb_doctor, verb_verify, verb_trim, verb_export, verb_import;
+    verb_get, verb_rm, verb_clear, verb_doctor, verb_verify, verb_trim, verb_export, verb_import,
+    verb_prewarm, verb_run;
 
 /* The input of a verb's parser. */
 struct verb_input {
@@ -45,6 +46,11 @@ struct verb_input {
 /* As argp_parse(): ends the process with status 2 on wrong usage, with 0 after --help; and where
  * memory is short. */
 void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input);
+
+/* The number from least to most that an option has as its value; ends the process with a message
+ * for any other text. */
+uint64_t parse_number(const struct argp_state *state, const char *option, const char *text,
+                      uint64_t least, uint64_t most);
 
 /* Says so on stderr and ends the process. */
 void out_of_memory(void) __attribute__((noreturn));

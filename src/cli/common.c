@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,19 @@ void out_of_memory(void) {
 void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input) {
     if (argp_parse(argp, argc, argv, flags, NULL, input) != 0)
         out_of_memory(); /* what else can go wrong has ended the process */
+}
+
+uint64_t parse_number(const struct argp_state *state, const char *option, const char *text,
+                      uint64_t least, uint64_t most) {
+    unsigned long long number;
+    char *end;
+
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (errno != 0 || *end || *text < '0' || *text > '9' || number < least || number > most)
+        argp_error(state, "%s %s: expected a number from %" PRIu64 " to %" PRIu64, option, text,
+                   least, most);
+    return number;
 }
 
 void dump_json(const json_t *json) {

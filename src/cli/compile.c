@@ -1,44 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cubby compile */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli/cli.h"
-#include "cli/compile.h"
 #include "cli/input.h"
 #include "cli/program_args.h"
 #include "cli/report.h"
 #include "cli/workers.h"
 
-enum { OPTION_NO_CACHE = 1024, OPTION_REFRESH, OPTION_WORKER };
+enum { OPTION_NO_CACHE = 1024, OPTION_REFRESH };
+
+struct compile_args {
+    struct program_args program;
+    struct work_args work;
+    const char *output;
+    unsigned flags;
+    char **files;
+    size_t file_count;
+    struct cubby_cache *cache; /* once it is open */
+};
 
 static const struct argp_option OPTIONS[] = {
     {"output", 'o', "FILE", 0,
      "Write the result to FILE; - is standard output; a folder takes one file for each source "
      "(default: the source's name with the target's suffix, here)",
      0},
-    {"jobs", 'j', "N", 0, "Compile N files at once, in as many processes", 0},
     {"no-cache", OPTION_NO_CACHE, NULL, 0, "Neither look up nor store", 0},
     {"refresh", OPTION_REFRESH, NULL, 0, "Compile anew and replace what is stored", 0},
-    {"worker", OPTION_WORKER, NULL, OPTION_HIDDEN, NULL, 0},
     {0},
 };
 
 /* ---- Command line --------------------------------------------------------------------- */
-
-static unsigned parse_jobs(struct argp_state *state, const char *text) {
-    char *end;
-    unsigned long jobs;
-
-    errno = 0;
-    jobs = strtoul(text, &end, 10);
-    if (errno != 0 || *end || end == text || *text == '-' || jobs < 1 || jobs > 1024)
-        argp_error(state, "-j %s: expected a number from 1 to 1024", text);
-    return (unsigned)jobs;
-}
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct verb_input *input = state->input;
@@ -47,22 +42,17 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &args->program;
-        state->child_inputs[1] = input;
+        state->child_inputs[1] = &args->work;
+        state->child_inputs[2] = input;
         return 0;
     case 'o':
         args->output = argument;
-        return 0;
-    case 'j':
-        args->jobs = parse_jobs(state, argument);
         return 0;
     case OPTION_NO_CACHE:
         args->flags |= CUBBY_REQUEST_NO_CACHE;
         return 0;
     case OPTION_REFRESH:
         args->flags |= CUBBY_REQUEST_REFRESH;
-        return 0;
-    case OPTION_WORKER:
-        args->worker = true;
         return 0;
     case ARGP_KEY_ARGS:
         args->files = state->argv + state->next;
@@ -76,8 +66,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     }
 }
 
-static const struct argp_child CHILDREN[] = {
-    {&program_argp, 0, "What to compile and how:", 1}, {&cli_argp, 0, "Common options:", 2}, {0}};
+static const struct argp_child CHILDREN[] = {{&program_argp, 0, "What to compile and how:", 1},
+                                             {&work_argp, 0, NULL, 0},
+                                             {&cli_argp, 0, "Common options:", 2},
+                                             {0}};
 static const struct argp ARGP = {
     OPTIONS,
     parse,
@@ -168,8 +160,7 @@ static int check_outputs(const struct compile_args *args) {
 
 /* ---- Compiling ---------------------------------------------------------------------------- */
 
-json_t *compile_file(const struct compile_args *args, struct cubby_cache *cache,
-                     const char *source) {
+static json_t *compile_file(const struct compile_args *args, const char *source) {
     struct cubby_outcome outcome = {.kind = CUBBY_OUTCOME_ERROR};
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_program *program = NULL;
@@ -180,7 +171,7 @@ json_t *compile_file(const struct compile_args *args, struct cubby_cache *cache,
 
     result = program_from_file(&args->program, source, &program, &error);
     if (result == 0)
-        result = cubby_compile(cache, program, args->flags, &object, &outcome, &error);
+        result = cubby_compile(args->cache, program, args->flags, &object, &outcome, &error);
     if (result == 0)
         output_write(output, cubby_object_data(object), cubby_object_size(object), &error);
     report = report_new(source, output, cubby_target_name(program_target(&args->program, source)),
@@ -192,19 +183,20 @@ json_t *compile_file(const struct compile_args *args, struct cubby_cache *cache,
     return report;
 }
 
-static int compile_all(const struct cli *cli, const struct compile_args *args,
-                       struct cubby_cache *cache) {
-    int status = STATUS_OK;
+static json_t *run_job(void *context, size_t job) {
+    const struct compile_args *args = context;
+    json_t *reports = json_array();
 
-    for (size_t i = 0; i < args->file_count; i++) {
-        json_t *report = compile_file(args, cache, args->files[i]);
+    json_append(reports, compile_file(args, args->files[job]));
+    return reports;
+}
 
-        report_print(cli, report, i + 1, args->file_count);
-        if (report_status(report) > status)
-            status = report_status(report);
-        json_decref(report);
-    }
-    return status;
+static json_t *report_lost(void *context, size_t job) {
+    const struct compile_args *args = context;
+    const char *file = args->files[job];
+
+    return report_lost_job(file, cubby_target_name(program_target(&args->program, file)),
+                           args->program.arch);
 }
 
 static int check_usage(const struct cli *cli, const struct compile_args *args) {
@@ -215,29 +207,31 @@ static int check_usage(const struct cli *cli, const struct compile_args *args) {
     return check_outputs(args);
 }
 
+static int compile_all(const struct cli *cli, struct compile_args *args, int argc, char **argv) {
+    const struct work work = {"compile", args->file_count, run_job, report_lost, NULL, args};
+    enum status opened = STATUS_USAGE;
+    int status;
+
+    args->cache = open_cache(cli, &opened);
+    if (!args->cache)
+        return opened;
+    status = program_args_finish(&args->program, args->cache, args->files, args->file_count);
+    if (status == STATUS_OK)
+        status = work_do(cli, &work, &args->work, argc, argv);
+    cubby_cache_unref(args->cache);
+    return status;
+}
+
 int verb_compile(struct cli *cli, int argc, char **argv) {
-    struct compile_args args = {.jobs = 1};
+    struct compile_args args = {.work = {.jobs = 1}};
     struct verb_input input = {cli, &args};
-    struct cubby_cache *cache = NULL;
     int status;
 
     argv[0] = (char *)"cubby compile";
     parse_arguments(&ARGP, argc, argv, 0, &input);
     status = check_usage(cli, &args);
-    if (status == STATUS_OK) {
-        enum status opened = STATUS_USAGE;
-
-        cache = open_cache(cli, &opened);
-        status = cache ? program_args_finish(&args.program, cache, args.files, args.file_count)
-                       : (int)opened;
-    }
-    if (status == STATUS_OK && args.worker)
-        status = workers_serve(&args, cache);
-    else if (status == STATUS_OK && args.jobs > 1 && args.file_count > 1)
-        status = workers_run(cli, &args, argc, argv);
-    else if (status == STATUS_OK)
-        status = compile_all(cli, &args, cache);
-    cubby_cache_unref(cache);
+    if (status == STATUS_OK)
+        status = compile_all(cli, &args, argc, argv);
     program_args_clear(&args.program);
     return status;
 }

@@ -19,6 +19,8 @@ struct verb {
 static const struct verb VERBS[] = {
     {"compile", verb_compile, "compile CUDA C++, PTX or NVVM IR through the cache"},
     {"link", verb_link, "link LTO-IR, PTX, cubins, objects and libraries through the cache"},
+    {"run", verb_run, "run an engine on the GPU, and time it"},
+    {"prewarm", verb_prewarm, "compile engines and sources ahead of time; needs no GPU"},
     {"key", verb_key, "print the key of a program; --explain shows what is in it"},
     {"explain", verb_explain, "say why a program is not in the cache"},
     {"stats", verb_stats, "print what the stores hold and what happened to them"},

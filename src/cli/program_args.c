@@ -25,16 +25,23 @@ enum {
     OPTION_LIBDEVICE
 };
 
-static const struct argp_option OPTIONS[] = {
-    {"target", OPTION_TARGET, "TARGET", 0,
-     "What to make: cubin (default), ptx (default for NVVM IR) or ltoir", 1},
-    {"arch", OPTION_ARCH, "ARCH", 0, "Architecture, such as sm_90 (default: that of the GPU)", 1},
+static const struct argp_option COMPILER_OPTIONS[] = {
     {NULL, 'I', "DIR", 0, "Look for headers in DIR", 1},
     {NULL, 'D', "NAME[=VALUE]", 0, "Define a macro", 1},
     {NULL, 'U', "NAME", 0, "Undefine a macro", 1},
     {"std", OPTION_STD, "STD", 0, "Language standard, such as c++20 (also -std=STD)", 1},
     {NULL, 's', "td=STD", OPTION_HIDDEN, NULL, 1}, /* the compiler's own spelling, -std=STD */
     {"include", OPTION_PRE_INCLUDE, "FILE", 0, "Include FILE before the source", 1},
+    {"option", OPTION_VERBATIM, "OPT", 0,
+     "Pass OPT to the compiler or linker as it is (repeatable)", 1},
+    {"no-toolkit-include", OPTION_NO_TOOLKIT_INCLUDE, NULL, 0,
+     "Do not look for headers in the CUDA toolkit", 1},
+    {0},
+};
+
+static const struct argp_option SOURCE_OPTIONS[] = {
+    {"target", OPTION_TARGET, "TARGET", 0,
+     "What to make: cubin (default), ptx (default for NVVM IR) or ltoir", 1},
     {"name", OPTION_NAME, "EXPR", 0,
      "Instantiate a name expression, such as 'scale<float>', and report its lowered name "
      "(repeatable)",
@@ -43,13 +50,14 @@ static const struct argp_option OPTIONS[] = {
      "Language of the sources: cuda, ptx or nvvm (default: by suffix, .ptx, .ll and .bc, else "
      "cuda)",
      1},
-    {"option", OPTION_VERBATIM, "OPT", 0,
-     "Pass OPT to the compiler or linker as it is (repeatable)", 1},
     {"module", OPTION_MODULE, "FILE", 0, "Add a further module of NVVM IR (repeatable, in order)",
      1},
     {"libdevice", OPTION_LIBDEVICE, NULL, 0, "Add libdevice to NVVM IR", 1},
-    {"no-toolkit-include", OPTION_NO_TOOLKIT_INCLUDE, NULL, 0,
-     "Do not look for headers in the CUDA toolkit", 1},
+    {0},
+};
+
+static const struct argp_option ARCH_OPTIONS[] = {
+    {"arch", OPTION_ARCH, "ARCH", 0, "Architecture, such as sm_90 (default: that of the GPU)", 1},
     {0},
 };
 
@@ -105,9 +113,6 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         args->target = parse_target(state, argument);
         args->has_target = true;
         return 0;
-    case OPTION_ARCH:
-        args->arch = argument;
-        return 0;
     case 'I':
         add_option(args, "-I", argument);
         return 0;
@@ -152,7 +157,28 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     }
 }
 
-const struct argp program_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
+const struct argp compiler_argp = {COMPILER_OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
+const struct argp source_argp = {SOURCE_OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
+
+static error_t parse_program(int key, char *argument, struct argp_state *state) {
+    struct program_args *args = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = state->child_inputs[1] = args;
+        return 0;
+    case OPTION_ARCH:
+        args->arch = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child PROGRAM_CHILDREN[] = {
+    {&source_argp, 0, NULL, 0}, {&compiler_argp, 0, NULL, 0}, {0}};
+const struct argp program_argp = {ARCH_OPTIONS,     parse_program, NULL, NULL,
+                                  PROGRAM_CHILDREN, NULL,          NULL};
 
 /* ---- What a file is ------------------------------------------------------------------- */
 
@@ -226,7 +252,7 @@ static void add_toolkit_include(struct program_args *args, const char *dir) {
     }
 }
 
-static int add_toolkit(struct program_args *args, struct cubby_cache *cache) {
+int program_args_add_toolkit(struct program_args *args, struct cubby_cache *cache) {
     struct cubby_toolchain toolchain = {0};
     struct cubby_error error = CUBBY_ERROR_INIT;
     int status;
@@ -249,7 +275,7 @@ int program_args_finish(struct program_args *args, struct cubby_cache *cache, ch
 
     for (size_t i = 0; status == STATUS_OK && i < file_count; i++) {
         if (program_kind(args, files[i]) == CUBBY_SOURCE_CUDA)
-            return add_toolkit(args, cache);
+            return program_args_add_toolkit(args, cache);
     }
     return status;
 }

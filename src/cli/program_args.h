@@ -28,7 +28,10 @@ struct program_args {
     char device_arch[16];
 };
 
-extern const struct argp program_argp; /* its input is a struct program_args */
+/* To be children of a verb's parser; their input is a struct program_args. */
+extern const struct argp compiler_argp; /* how: headers, macros, further options */
+extern const struct argp source_argp;   /* what: target, language, names, modules */
+extern const struct argp program_argp;  /* all of it, and the architecture */
 
 /* The language of a file. */
 enum cubby_source program_kind(const struct program_args *args, const char *path);
@@ -42,6 +45,10 @@ enum cubby_target program_target(const struct program_args *args, const char *pa
  */
 int program_args_finish(struct program_args *args, struct cubby_cache *cache, char *const *files,
                         size_t file_count);
+
+/* As program_args_finish(), for CUDA C++ alone: adds the toolkit's include folders, and makes sure
+ * of the compiler. */
+int program_args_add_toolkit(struct program_args *args, struct cubby_cache *cache);
 
 /*
  * The architecture of the first GPU, where neither *arch nor an option names one; text receives it.

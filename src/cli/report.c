@@ -87,6 +87,15 @@ json_t *report_new(const char *source, const char *output, const char *target, c
     return report;
 }
 
+json_t *report_lost_job(const char *source, const char *target, const char *arch) {
+    struct cubby_outcome outcome = {.kind = CUBBY_OUTCOME_ERROR};
+    struct cubby_error error = {.code = CUBBY_ERR_IO};
+
+    snprintf(error.message, sizeof(error.message),
+             "%.400s: the process that compiled it ended before it answered", source);
+    return report_new(source, NULL, target, arch, NULL, &outcome, &error);
+}
+
 int report_status(const json_t *report) {
     return (int)json_integer_value(json_object_get(report, "status"));
 }
@@ -106,6 +115,24 @@ static double number_in(const json_t *report, const char *name) {
 static void print_progress(size_t done, size_t total) {
     if (total > 1 && isatty(STDERR_FILENO))
         fprintf(stderr, "[%zu/%zu] ", done, total);
+}
+
+/* "saxpy.cu -> saxpy.cubin", or what was compiled ahead: "scale.json: scale for n=64, sm_90". */
+static void print_title(const json_t *report) {
+    json_t *dims = json_object_get(report, "dims"), *value;
+    const char *name, *program = text_in(report, "program"), *before = " for ";
+
+    fputs(text_in(report, "source"), stderr);
+    if (*program)
+        fprintf(stderr, ": %s", program);
+    json_object_foreach(dims, name, value) {
+        fprintf(stderr, "%s%s=%" JSON_INTEGER_FORMAT, before, name, json_integer_value(value));
+        before = ",";
+    }
+    if (*text_in(report, "output"))
+        fprintf(stderr, " -> %s  ", text_in(report, "output"));
+    else
+        fprintf(stderr, ", %s  ", text_in(report, "arch"));
 }
 
 static void print_outcome(const json_t *report) {
@@ -160,7 +187,7 @@ void report_print(const struct cli *cli, const json_t *report, size_t done, size
     } else if (!cli->json) {
         if (!cli->quiet) {
             print_progress(done, total);
-            fprintf(stderr, "%s -> %s  ", text_in(report, "source"), text_in(report, "output"));
+            print_title(report);
             print_outcome(report);
         }
         print_log(report);

@@ -22,6 +22,9 @@ json_t *report_new(const char *source, const char *output, const char *target, c
                    const struct cubby_object *object, const struct cubby_outcome *outcome,
                    const struct cubby_error *error);
 
+/* The new report of a source whose worker process ended before it answered. */
+json_t *report_lost_job(const char *source, const char *target, const char *arch);
+
 /* Prints it: a line of JSON on standard output, or a sentence on standard error with the log below.
  * done of total shows how far it is; total 1 or less shows nothing. */
 void report_print(const struct cli *cli, const json_t *report, size_t done, size_t total);

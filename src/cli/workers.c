@@ -17,28 +17,85 @@
 
 extern char **environ;
 
-/* A child that compiles. */
+/* A child that does jobs. */
 struct worker {
     pid_t pid;
     FILE *requests;
     FILE *answers;
-    size_t file; /* what it works on; the number of files when it is idle */
+    size_t job; /* what it is at; the number of jobs when it is idle */
 };
+
+/* ---- Command line ----------------------------------------------------------------------- */
+
+enum { OPTION_WORKER = 1280 };
+
+static const struct argp_option OPTIONS[] = {
+    {"jobs", 'j', "N", 0, "Compile N programs at once, in as many processes", 0},
+    {"worker", OPTION_WORKER, NULL, OPTION_HIDDEN, NULL, 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct work_args *args = state->input;
+
+    switch (key) {
+    case 'j':
+        args->jobs = (unsigned)parse_number(state, "-j", argument, 1, 1024);
+        return 0;
+    case OPTION_WORKER:
+        args->worker = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp work_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
+
+/* ---- In this process -------------------------------------------------------------------- */
+
+/* Prints the reports of one job, an array; the highest of their statuses and of the one given. */
+static int print_reports(const struct cli *cli, const struct work *work, const json_t *reports,
+                         size_t done, int status) {
+    json_t *report;
+    size_t i;
+
+    json_array_foreach(reports, i, report) {
+        report_print(cli, report, done, work->count);
+        if (work->seen)
+            work->seen(work->context, report);
+        if (report_status(report) > status)
+            status = report_status(report);
+    }
+    return status;
+}
+
+static int work_here(const struct cli *cli, const struct work *work) {
+    int status = STATUS_OK;
+
+    for (size_t job = 0; job < work->count; job++) {
+        json_t *reports = work->run(work->context, job);
+
+        status = print_reports(cli, work, reports, job + 1, status);
+        json_decref(reports);
+    }
+    return status;
+}
 
 /* ---- The worker's side ----------------------------------------------------------------- */
 
-int workers_serve(const struct compile_args *args, struct cubby_cache *cache) {
+static int work_serve(const struct work *work) {
     char line[32];
 
     while (fgets(line, sizeof(line), stdin)) {
-        size_t file = strtoul(line, NULL, 10);
-        json_t *report;
+        size_t job = strtoul(line, NULL, 10);
+        json_t *reports;
 
-        if (file >= args->file_count)
+        if (job >= work->count)
             return STATUS_USAGE;
-        report = compile_file(args, cache, args->files[file]);
-        print_json(report);
-        json_decref(report);
+        reports = work->run(work->context, job);
+        print_json(reports);
+        json_decref(reports);
     }
     return STATUS_OK;
 }
@@ -70,27 +127,31 @@ static int spawn_worker(struct worker *worker, char **argv) {
     return result;
 }
 
-static void end_worker(struct worker *worker) {
+/* Returns its exit status; STATUS_OK where it was killed, which its missing answer tells. */
+static int end_worker(struct worker *worker) {
+    int status = 0;
+
     if (worker->requests)
         fclose(worker->requests);
     if (worker->answers)
         fclose(worker->answers);
     if (worker->pid > 0) {
-        while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR)
+        while (waitpid(worker->pid, &status, 0) < 0 && errno == EINTR)
             ;
     }
     *worker = (struct worker){0};
+    return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_OK;
 }
 
 /* The verb's command line with --worker and the common options behind the verb. */
-static char **worker_argv(const struct cli *cli, int argc, char **argv) {
+static char **worker_argv(const struct cli *cli, const struct work *work, int argc, char **argv) {
     char **copy = calloc((size_t)argc + 8, sizeof(*copy));
     int count = 0;
 
     if (!copy)
         return NULL;
     copy[count++] = (char *)"cubby";
-    copy[count++] = (char *)"compile";
+    copy[count++] = (char *)work->verb;
     copy[count++] = (char *)"--worker";
     if (cli->quiet)
         copy[count++] = (char *)"--quiet";
@@ -109,45 +170,42 @@ static char **worker_argv(const struct cli *cli, int argc, char **argv) {
 
 struct pool {
     const struct cli *cli;
-    const struct compile_args *args;
+    const struct work *work;
     struct worker *workers;
     size_t count;
-    size_t next; /* first file that nobody has */
+    size_t next; /* first job that nobody has */
     size_t done;
     int status;
 };
 
-static void give_file(struct pool *pool, struct worker *worker) {
-    worker->file = pool->args->file_count;
-    if (pool->next >= pool->args->file_count) {
+static void give_job(struct pool *pool, struct worker *worker) {
+    worker->job = pool->work->count;
+    if (pool->next >= pool->work->count) {
         fclose(worker->requests); /* nothing is left: it ends */
         worker->requests = NULL;
         return;
     }
-    worker->file = pool->next++;
-    fprintf(worker->requests, "%zu\n", worker->file);
+    worker->job = pool->next++;
+    fprintf(worker->requests, "%zu\n", worker->job);
     fflush(worker->requests);
 }
 
-/* The report of a worker that died. */
-static json_t *report_death(const struct pool *pool, const struct worker *worker) {
-    struct cubby_outcome outcome = {.kind = CUBBY_OUTCOME_ERROR};
-    struct cubby_error error = {.code = CUBBY_ERR_IO};
-    const char *file = pool->args->files[worker->file];
-    json_t *report;
+/* The reports of a job whose worker died. */
+static json_t *report_death(const struct pool *pool, size_t job) {
+    json_t *reports = json_array(), *report = pool->work->lost(pool->work->context, job);
 
-    snprintf(error.message, sizeof(error.message),
-             "%.400s: the process that compiled it ended "
-             "before it answered",
-             file);
-    report = report_new(file, NULL, cubby_target_name(program_target(&pool->args->program, file)),
-                        pool->args->program.arch, NULL, &outcome, &error);
     json_add(report, "status", json_integer(STATUS_REFUSED));
-    return report;
+    json_append(reports, report);
+    return reports;
+}
+
+static void take_reports(struct pool *pool, json_t *reports) {
+    pool->status = print_reports(pool->cli, pool->work, reports, ++pool->done, pool->status);
+    json_decref(reports);
 }
 
 /* Reads what a worker answered; false where it ended instead. */
-static bool read_report(struct worker *worker, json_t **ret_report) {
+static bool read_reports(struct worker *worker, json_t **ret_reports) {
     char *line = NULL;
     size_t capacity = 0;
     bool alive;
@@ -155,30 +213,30 @@ static bool read_report(struct worker *worker, json_t **ret_report) {
     errno = 0;
     alive = getline(&line, &capacity, worker->answers) > 0;
     if (alive)
-        *ret_report = whole_json(line, strlen(line), 0, NULL);
-    if (!*ret_report && errno == ENOMEM)
+        *ret_reports = whole_json(line, strlen(line), 0, NULL);
+    if (!*ret_reports && errno == ENOMEM)
         out_of_memory();
     free(line);
     return alive;
 }
 
 static void take_answer(struct pool *pool, struct worker *worker) {
-    bool busy = worker->file < pool->args->file_count;
-    json_t *report = NULL;
-    bool alive = read_report(worker, &report);
+    bool busy = worker->job < pool->work->count;
+    json_t *reports = NULL;
+    bool alive = read_reports(worker, &reports);
+    int ended;
 
-    if (busy) {
-        if (!report)
-            report = report_death(pool, worker);
-        report_print(pool->cli, report, ++pool->done, pool->args->file_count);
-        if (report_status(report) > pool->status)
-            pool->status = report_status(report);
-    }
-    json_decref(report);
-    if (alive)
-        give_file(pool, worker);
+    if (busy)
+        take_reports(pool, reports ? reports : report_death(pool, worker->job));
     else
-        end_worker(worker);
+        json_decref(reports);
+    if (alive) {
+        give_job(pool, worker);
+        return;
+    }
+    ended = end_worker(worker);
+    if (!busy && ended > pool->status) /* what became of a job, its report has told */
+        pool->status = ended;
 }
 
 /* Waits for one worker at least; false when none is left. */
@@ -202,17 +260,18 @@ static bool wait_for_answers(struct pool *pool, struct pollfd *polled) {
     return true;
 }
 
-int workers_run(const struct cli *cli, const struct compile_args *args, int argc, char **argv) {
-    struct pool pool = {.cli = cli, .args = args};
-    size_t wanted = args->jobs < args->file_count ? args->jobs : args->file_count;
+static int work_spread(const struct cli *cli, const struct work *work, unsigned jobs, int argc,
+                       char **argv) {
+    struct pool pool = {.cli = cli, .work = work};
+    size_t wanted = jobs < work->count ? jobs : work->count;
     struct pollfd *polled = calloc(wanted, sizeof(*polled));
-    char **child_argv = worker_argv(cli, argc, argv);
+    char **child_argv = worker_argv(cli, work, argc, argv);
 
     signal(SIGPIPE, SIG_IGN); /* a worker that died is seen by its answer */
     pool.workers = calloc(wanted, sizeof(*pool.workers));
     for (size_t i = 0; polled && child_argv && pool.workers && i < wanted; i++) {
         if (spawn_worker(&pool.workers[pool.count], child_argv) == 0)
-            give_file(&pool, &pool.workers[pool.count++]);
+            give_job(&pool, &pool.workers[pool.count++]);
     }
     if (pool.count == 0) {
         fputs("cubby: no worker process could be started: try without -j\n", stderr);
@@ -221,16 +280,19 @@ int workers_run(const struct cli *cli, const struct compile_args *args, int argc
     while (pool.count > 0 && wait_for_answers(&pool, polled))
         ;
     /* Every worker died: what is left is reported, not lost. */
-    for (; pool.count > 0 && pool.next < args->file_count; pool.next++) {
-        struct worker gone = {.file = pool.next};
-        json_t *report = report_death(&pool, &gone);
-
-        report_print(cli, report, ++pool.done, args->file_count);
-        pool.status = pool.status > STATUS_REFUSED ? pool.status : STATUS_REFUSED;
-        json_decref(report);
-    }
+    for (; pool.count > 0 && pool.next < work->count; pool.next++)
+        take_reports(&pool, report_death(&pool, pool.next));
     free(pool.workers);
     free(child_argv);
     free(polled);
     return pool.status;
+}
+
+int work_do(const struct cli *cli, const struct work *work, const struct work_args *args, int argc,
+            char **argv) {
+    if (args->worker)
+        return work_serve(work);
+    if (args->jobs > 1 && work->count > 1)
+        return work_spread(cli, work, args->jobs, argc, argv);
+    return work_here(cli, work);
 }

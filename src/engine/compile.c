@@ -74,7 +74,7 @@ static bool fill_strings(const struct cubby_engine_plan *plan, size_t index, con
         strings->options[strings->option_count++] = own->options[i];
     if (!add_definitions(program, dims, strings))
         return false;
-    for (size_t i = 0; i < option_count; i++)
+    for (size_t i = 0; own->source == CUBBY_SOURCE_CUDA && i < option_count; i++)
         strings->options[strings->option_count++] = options[i];
     for (size_t i = 0; own->source == CUBBY_SOURCE_CUDA && i < plan->launch_count; i++) {
         if (plan->launches[i].program == index)
