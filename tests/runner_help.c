@@ -38,8 +38,7 @@ static const char ENGINE[] =
     "   {\"tensor\": \"y\", \"access\": \"write\"}, {\"dim\": \"n\", \"type\": \"int64\"},"
     "   {\"scalar\": 1, \"type\": \"float32\"}]}]}";
 
-/* ---- The kernels, for the double ---------------------------------------------------------------
- */
+/* ---- The kernels, for the double --------------------------------------------------------- */
 
 static int threads_of(const struct fake_launch *launch) {
     return (int)(launch->grid[0] * launch->block[0]);

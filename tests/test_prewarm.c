@@ -61,10 +61,12 @@ struct seen {
 };
 
 static void see(const struct cubby_engine_program *program, bool is_specialized,
-                const struct cubby_outcome *outcome, void *context) {
+                const struct cubby_object *object, const struct cubby_outcome *outcome,
+                void *context) {
     struct seen *seen = context;
 
     ck_assert_str_eq(program->name, "p");
+    ck_assert_ptr_nonnull(cubby_object_lowered_name(object, "scale"));
     seen->is_specialized = is_specialized;
     if (outcome->kind == CUBBY_OUTCOME_COMPILED)
         seen->compiled++;

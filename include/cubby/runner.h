@@ -27,7 +27,8 @@
  * Threads: every function may be called from any thread, on the same engine too; what is enqueued
  * runs on the device in the order of the calls. From within a callback of the library (such as that
  * of the log) on the thread that is enqueueing, an engine can be asked for its state; what would
- * change it is CUBBY_ERR_BUSY then. A forked child cannot use the driver, and so no engine.
+ * change it is CUBBY_ERR_BUSY then. Callbacks come on threads that compile as well, where they must
+ * not call functions of engines. A forked child cannot use the driver, and so no engine.
  *
  * Errors: CUBBY_ERR_NO_DRIVER where there is no driver or no device; as cubby_compile() where a
  * generic kernel cannot be compiled. A specialised one that cannot is logged and counted, and the
@@ -151,7 +152,8 @@ void cubby_engine_get_settings(struct cubby_engine *engine,
 
 /**
  * Sets all settings. Equal ones change nothing. Others drop the execution context, waiting for its
- * work on the device; the next enqueue creates another.
+ * work on the device, and for compiles that have begun where these are to be saved in a file of the
+ * engine's own; the next enqueue creates another.
  * @return 0; CUBBY_ERR_INVALID naming the values that are accepted, or for both a handle and a
  *         path; CUBBY_ERR_BUSY; the engine is as before then
  */
@@ -268,7 +270,8 @@ struct cubby_prewarm_options {
     struct cubby_runtime_cache *runtime_cache;
     /** Called for each program when it is there, from this thread; may be NULL. */
     void (*visit)(const struct cubby_engine_program *program, bool is_specialized,
-                  const struct cubby_outcome *outcome, void *context);
+                  const struct cubby_object *object, const struct cubby_outcome *outcome,
+                  void *context);
     void *context; /**< for visit */
 };
 

@@ -42,7 +42,7 @@ static const char *const TYPES[][3] = {
 
 enum { TYPE_COUNT = sizeof(TYPES) / sizeof(*TYPES), TYPE_SPELLINGS = 3 };
 
-/* ---- The header: a dictionary as Python spells it -------------------------------------------- */
+/* ---- The header: a dictionary as Python spells it ---------------------------------------- */
 
 struct cursor {
     const char *path;
@@ -195,7 +195,7 @@ static int take_dictionary(struct cursor *cursor, struct npy_header *header) {
     return 0;
 }
 
-/* ---- What stands before it ------------------------------------------------------------------- */
+/* ---- What stands before it --------------------------------------------------------------- */
 
 /* How long the part before the dictionary is, by the first eight bytes; 0 for a version that is
  * none. */
@@ -241,7 +241,7 @@ int npy_parse(const char *path, const void *data, size_t size, struct npy_header
     return take_dictionary(&cursor, ret_header);
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 static int cannot_read(const char *path, struct cubby_error *error) {
     int errnum = errno;
@@ -317,8 +317,7 @@ int npy_read(struct npy_file *file, void *data, size_t size, struct cubby_error 
     return 0;
 }
 
-/* ---- Comparing with a tensor ------------------------------------------------------------------
- */
+/* ---- Comparing with a tensor ------------------------------------------------------------- */
 
 /* Where the order of bytes means nothing, NumPy may write another letter for it. */
 static bool same_type(const char *type, const char *wanted) {
@@ -385,8 +384,7 @@ int npy_check(const struct npy_file *file, const char *tensor, enum cubby_dtype 
                      file->path, theirs, tensor, ours);
 }
 
-/* ---- Writing -----------------------------------------------------------------------------------
- */
+/* ---- Writing ----------------------------------------------------------------------------- */
 
 /* The whole header: its end is at a multiple of 64, where the elements begin. Returns its size. */
 static size_t format_header(char text[WRITTEN_MAX], enum cubby_dtype dtype, size_t rank,

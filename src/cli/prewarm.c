@@ -61,7 +61,7 @@ struct prewarm {
     size_t compiled, found, failed; /* programs */
 };
 
-/* ---- Command line --------------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------ */
 
 static void parse_archs(const struct argp_state *state, struct prewarm *args, const char *text) {
     size_t count = 1;
@@ -139,8 +139,7 @@ static const struct argp ARGP = {
     NULL,
     NULL};
 
-/* ---- What there is to do ------------------------------------------------------------------------
- */
+/* ---- What there is to do ----------------------------------------------------------------- */
 
 static int refuse(const char *message) {
     fprintf(stderr, "cubby: %s\n", message);
@@ -213,8 +212,7 @@ static void list_jobs(struct prewarm *args) {
     }
 }
 
-/* ---- Doing it: a source
- * -------------------------------------------------------------------------- */
+/* ---- Doing it: a source ------------------------------------------------------------------ */
 
 /* Source files have no program of a name, and no dims. */
 static json_t *add_place(json_t *report, const char *program, json_t *dims) {
@@ -245,18 +243,7 @@ static json_t *compile_source(const struct prewarm *args, const struct ahead_job
     return add_place(report, NULL, json_null());
 }
 
-/* ---- Doing it: an engine
- * -------------------------------------------------------------------------- */
-
-/* What is known of a kernel when it is there: not its bytes. */
-static json_t *report_kernel(const struct ahead_job *job, const char *program, json_t *dims,
-                             const struct cubby_outcome *outcome, const struct cubby_error *error) {
-    json_t *report = report_new(job->file->path, NULL, "cubin", job->arch, NULL, outcome, error);
-
-    json_add(report, "bytes", json_null());
-    json_add(report, "names", json_null());
-    return add_place(report, program, dims);
-}
+/* ---- Doing it: an engine ----------------------------------------------------------------- */
 
 struct visit_context {
     const struct ahead_job *job;
@@ -264,13 +251,16 @@ struct visit_context {
 };
 
 static void visit(const struct cubby_engine_program *program, bool is_specialized,
-                  const struct cubby_outcome *outcome, void *context) {
+                  const struct cubby_object *object, const struct cubby_outcome *outcome,
+                  void *context) {
     const struct visit_context *visited = context;
     const struct ahead_job *job = visited->job;
     json_t *dims =
         is_specialized ? engine_dims_json(job->file->plan, program, job->shape) : json_object();
 
-    json_append(visited->reports, report_kernel(job, program->name, dims, outcome, NULL));
+    json_t *report = report_new(job->file->path, NULL, "cubin", job->arch, object, outcome, NULL);
+
+    json_append(visited->reports, add_place(report, program->name, dims));
 }
 
 /* Opens the runtime cache once in each process that compiles for it. What is there is read; that it
@@ -306,17 +296,17 @@ static json_t *compile_engine(struct prewarm *args, const struct ahead_job *job)
         result = cubby_engine_plan_prewarm(job->file->plan, job->shape, &options, &error);
     if (result < 0) {
         json_t *dims = job->shape ? shape_json(job->file->plan, job->shape) : json_object();
-        json_t *report = report_kernel(job, NULL, dims, &outcome, &error);
+        json_t *report =
+            report_new(job->file->path, NULL, "cubin", job->arch, NULL, &outcome, &error);
 
         json_add(report, "status", json_integer(engine_status(error.code)));
-        json_append(visited.reports, report);
+        json_append(visited.reports, add_place(report, NULL, dims));
     }
     cubby_error_clear(&error);
     return visited.reports;
 }
 
-/* ---- All of it
- * -------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------- */
 
 static json_t *run_job(void *context, size_t number) {
     struct prewarm *args = context;

@@ -78,7 +78,7 @@ struct run {
     int widest; /* of the shapes as text, once the table has its head */
 };
 
-/* ---- Command line --------------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------ */
 
 static enum cubby_specialization_strategy parse_strategy(const struct argp_state *state,
                                                          const char *text) {
@@ -160,8 +160,7 @@ static const struct argp ARGP = {
     NULL,
     NULL};
 
-/* ---- What can be told without a driver ---------------------------------------------------------
- */
+/* ---- What can be told without a driver --------------------------------------------------- */
 
 static bool writes_to_stdout(const struct file_args *outputs) {
     for (size_t i = 0; i < outputs->count; i++) {
@@ -202,8 +201,7 @@ static int check_usage(struct run *run) {
     return status;
 }
 
-/* ---- One shape
- * ------------------------------------------------------------------------------------ */
+/* ---- One shape --------------------------------------------------------------------------- */
 
 /* What was measured of one. */
 struct figures {
@@ -275,8 +273,7 @@ static int run_shape(struct run *run, const int64_t *shape, struct figures *figu
     return result;
 }
 
-/* ---- What is told of it
- * ----------------------------------------------------------------------------- */
+/* ---- What is told of it ------------------------------------------------------------------ */
 
 static json_t *counters_json(struct cubby_engine *engine) {
     struct cubby_engine_stats stats;
@@ -395,8 +392,7 @@ static int do_shape(struct run *run, const int64_t *shape) {
     return status;
 }
 
-/* ---- All of it
- * ---------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------- */
 
 /* Whether the machine has the device that was asked for. */
 static bool has_device(int number) {

@@ -24,7 +24,7 @@ void file_args_add(struct file_args *args, const char *text) {
     grown[args->count++] = text;
 }
 
-/* ---- Which tensors are meant ---------------------------------------------------------------- */
+/* ---- Which tensors are meant ------------------------------------------------------------- */
 
 static int add_item(struct run_tensors *tensors, const struct cubby_engine_tensor *tensor,
                     size_t index, struct cubby_error *error) {
@@ -103,8 +103,7 @@ static int bind_files(struct run_tensors *tensors, const struct file_args *args,
     return result;
 }
 
-/* ---- Outputs before anything runs
- * ----------------------------------------------------------------- */
+/* ---- Outputs before anything runs -------------------------------------------------------- */
 
 static int check_folder(const char *path, struct cubby_error *error) {
     struct stat status;
@@ -153,8 +152,7 @@ static int check_outputs(const struct run_tensors *tensors, struct cubby_error *
     return result;
 }
 
-/* ---- Dims that inputs tell
- * ---------------------------------------------------------------------------- */
+/* ---- Dims that inputs tell --------------------------------------------------------------- */
 
 static bool find_dim(const struct cubby_engine_plan *plan, const char *name, size_t *ret_dim) {
     const struct cubby_engine_dim *dim;
@@ -210,8 +208,7 @@ static int describe_shape(const struct cubby_engine_plan *plan, size_t tensor, j
     return *ret_extents ? 0 : error_no_memory(error);
 }
 
-/* ---- Inputs from files
- * ----------------------------------------------------------------------------------- */
+/* ---- Inputs from files ------------------------------------------------------------------- */
 
 static int check_shape(const struct run_tensors *tensors, const struct run_tensor *item,
                        const struct npy_file *file, const struct shapes *shapes, size_t shape,
@@ -294,8 +291,7 @@ void run_tensors_clear(struct run_tensors *tensors) {
     *tensors = (struct run_tensors){0};
 }
 
-/* ---- On the device
- * ------------------------------------------------------------------------------------------ */
+/* ---- On the device ----------------------------------------------------------------------- */
 
 /* Contents for a tensor that has no file: an input's numbers, an output's zeros. */
 static int fill_alone(const struct run_tensors *tensors, const struct run_tensor *item,
@@ -339,8 +335,7 @@ void run_tensors_release(struct run_tensors *tensors) {
     }
 }
 
-/* ---- Outputs to files
- * ------------------------------------------------------------------------------------------ */
+/* ---- Outputs to files -------------------------------------------------------------------- */
 
 /* Where an output goes, new; NULL where it is not kept. */
 static char *path_of(const struct run_tensors *tensors, const struct run_tensor *item,

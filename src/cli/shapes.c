@@ -24,7 +24,7 @@ void dims_args_clear(struct dims_args *args) {
     *args = (struct dims_args){0};
 }
 
-/* ---- One argument ------------------------------------------------------------------------- */
+/* ---- One argument ------------------------------------------------------------------------ */
 
 /* The values of each dim that one argument names. */
 struct choice {
@@ -138,7 +138,7 @@ static int parse(struct choices *choices, struct cubby_error *error) {
     return result;
 }
 
-/* ---- All shapes of it ----------------------------------------------------------------------- */
+/* ---- All shapes of it -------------------------------------------------------------------- */
 
 /* The shape of that number: the last dim changes fastest. */
 static void fill_shape(const struct choices *choices, size_t number, int64_t *values, bool *given) {
@@ -247,8 +247,7 @@ const int64_t *shapes_at(const struct shapes *shapes, size_t index) {
     return shapes->values + index * shapes->dim_count;
 }
 
-/* ---- For people and for programs --------------------------------------------------------------
- */
+/* ---- For people and for programs --------------------------------------------------------- */
 
 char *shape_text(const struct cubby_engine_plan *plan, const int64_t *values) {
     const struct cubby_engine_dim *dim;

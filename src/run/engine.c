@@ -8,7 +8,7 @@
 #include "runtime/runtime_cache.h"
 #include "util/error.h"
 
-/* ---- Life ------------------------------------------------------------------------------------ */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 static int check_options(const struct cubby_engine_options *options, struct cubby_error *error) {
     const struct cubby_engine_options defaults = CUBBY_ENGINE_OPTIONS_INIT;
@@ -105,10 +105,12 @@ struct cubby_engine *cubby_engine_ref(struct cubby_engine *engine) {
     return engine;
 }
 
-/* Compiles that are under way still add to its own handle; then the last of them saves it. */
+/* Compiles that have begun add to a handle of the engine's own, and are saved with it. */
 static void retire_settings(struct cubby_engine *engine, struct settings *settings) {
-    if (settings->now.runtime_cache_path && pool_is_done(&engine->group))
+    if (settings->now.runtime_cache_path) {
+        pool_wait(&engine->group);
         runtime_cache_retire(settings->now.runtime_cache);
+    }
     settings_free(settings);
 }
 
@@ -131,8 +133,7 @@ void cubby_engine_unref(struct cubby_engine *engine) {
     free(engine);
 }
 
-/* ---- What is told of one ----------------------------------------------------------------------
- */
+/* ---- What is told of one ----------------------------------------------------------------- */
 
 const char *cubby_engine_name(const struct cubby_engine *engine) {
     return engine->name;
@@ -182,8 +183,7 @@ void cubby_engine_wait_kernels(struct cubby_engine *engine) {
     pool_wait(&engine->group);
 }
 
-/* ---- Changing one -------------------------------------------------------------------------------
- */
+/* ---- Changing one ------------------------------------------------------------------------ */
 
 int engine_begin(struct cubby_engine *engine, struct cubby_error *error) {
     pthread_mutex_lock(&engine->lock);

@@ -8,8 +8,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
-/* ---- The execution context
- * ----------------------------------------------------------------------- */
+/* ---- The execution context --------------------------------------------------------------- */
 
 /* A handle that cannot be used is no reason not to run. */
 static bool materialise(const struct cubby_engine *engine, struct cubby_runtime_cache *handle,
@@ -79,8 +78,7 @@ static int get_execution(struct cubby_engine *engine, struct execution **ret_exe
     return result;
 }
 
-/* ---- What the caller gave
- * ------------------------------------------------------------------------- */
+/* ---- What the caller gave ---------------------------------------------------------------- */
 
 static int set_shape(struct cubby_engine *engine, const struct cubby_engine_call *call,
                      struct cubby_error *error) {
@@ -152,8 +150,7 @@ static int set_buffers(struct cubby_engine *engine, const struct cubby_engine_ca
     return result;
 }
 
-/* ---- Running
- * ----------------------------------------------------------------------------------------- */
+/* ---- Running ----------------------------------------------------------------------------- */
 
 static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
                    struct cubby_error *error) {

@@ -31,7 +31,7 @@ struct execution {
     uint64_t runs;
 };
 
-/* ---- Life ------------------------------------------------------------------------------------ */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 static int fill(struct execution *execution, const struct kernels_setup *setup, int device,
                 struct cubby_error *error) {
@@ -107,8 +107,7 @@ int execution_sync(struct execution *execution, struct cubby_error *error) {
     return result;
 }
 
-/* ---- Which kernels ------------------------------------------------------------------------------
- */
+/* ---- Which kernels ----------------------------------------------------------------------- */
 
 static bool may_be_specialised(const struct execution *execution, size_t program) {
     return execution->strategy != CUBBY_SPECIALIZATION_NONE &&
@@ -220,8 +219,7 @@ static int choose(struct execution *execution, const int64_t *dims, struct cubby
     return result;
 }
 
-/* ---- One run
- * ---------------------------------------------------------------------------------------- */
+/* ---- One run ----------------------------------------------------------------------------- */
 
 /* Work that is still going on uses the scratch memory that is there. */
 static int prepare_scratch(struct execution *execution, const struct shape *shape,

@@ -27,7 +27,7 @@ struct kernels {
     struct family families[];
 };
 
-/* ---- Life ------------------------------------------------------------------------------------ */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 static void variant_free(struct variant *variant) {
     if (!variant)
@@ -78,8 +78,7 @@ void kernels_free(struct kernels *kernels) {
     release(kernels);
 }
 
-/* ---- Making one, in the pool -------------------------------------------------------------------
- */
+/* ---- Making one, in the pool ------------------------------------------------------------- */
 
 struct job {
     struct pool_task task; /* first: the pool knows it by this */
@@ -189,8 +188,7 @@ static void give_up_job(struct pool_task *task) {
     free(job);
 }
 
-/* ---- Asking for one
- * ------------------------------------------------------------------------------ */
+/* ---- Asking for one ---------------------------------------------------------------------- */
 
 /* True if a variant is the one for these dims: what the program does not specialise is all one. */
 static bool is_for(const struct variant *variant, const struct plan_program *program,
@@ -263,8 +261,7 @@ struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64
     return variant;
 }
 
-/* ---- Afterwards
- * ------------------------------------------------------------------------------------ */
+/* ---- Afterwards -------------------------------------------------------------------------- */
 
 bool kernels_are_full(struct kernels *kernels, size_t program) {
     return kernels->families[program].count == VARIANTS_MAX;

@@ -29,7 +29,7 @@ static bool is_real(enum cubby_dtype dtype) {
     return dtype == CUBBY_DTYPE_FLOAT32 || dtype == CUBBY_DTYPE_FLOAT64;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------ */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 static size_t count_arguments(const struct cubby_engine_plan *plan) {
     size_t count = 0;
@@ -80,8 +80,7 @@ void launches_free(struct launches *launches) {
     free(launches->addresses);
 }
 
-/* ---- For a shape -------------------------------------------------------------------------------
- */
+/* ---- For a shape ------------------------------------------------------------------------- */
 
 static void set_dims(struct launches *launches, const int64_t *dims) {
     const struct cubby_engine_plan *plan = launches->plan;

@@ -131,15 +131,6 @@ void pool_give_up(const void *owner) {
     }
 }
 
-bool pool_is_done(const struct pool_group *group) {
-    bool is_done;
-
-    pthread_mutex_lock(&lock);
-    is_done = group->pending == 0;
-    pthread_mutex_unlock(&lock);
-    return is_done;
-}
-
 void pool_wait(struct pool_group *group) {
     pthread_mutex_lock(&lock);
     while (group->pending > 0)

@@ -36,9 +36,6 @@ bool pool_is_crowded(void);
 /* Gives up those tasks of an owner that have not begun. */
 void pool_give_up(const void *owner);
 
-/* True if no task of the group is left. */
-bool pool_is_done(const struct pool_group *group);
-
 /* Waits until no task of the group is left. Not from within a task. */
 void pool_wait(struct pool_group *group);
 

@@ -50,9 +50,9 @@ static int compile_all(const struct kernel_source *source, const int64_t *dims,
         result = kernel_source_get(source, i, dims, &object, &outcome, error);
         if (result < 0)
             break;
-        cubby_object_unref(object);
         if (options->visit)
-            options->visit(program, dims != NULL, &outcome, options->context);
+            options->visit(program, dims != NULL, object, &outcome, options->context);
+        cubby_object_unref(object);
     }
     return result;
 }

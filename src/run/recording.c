@@ -7,7 +7,7 @@
 #include "driver/graph.h"
 #include "util/error.h"
 
-/* ---- Life ------------------------------------------------------------------------------------ */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 int recording_init(struct recording *recording, const struct launches *launches,
                    struct cubby_error *error) {
@@ -29,8 +29,7 @@ void recording_free(struct recording *recording, const struct driver *driver) {
     free(recording->values);
 }
 
-/* ---- What was recorded -------------------------------------------------------------------------
- */
+/* ---- What was recorded ------------------------------------------------------------------- */
 
 static bool same_launch(const struct kernel_launch *left, const struct kernel_launch *right) {
     return left->function == right->function && left->shared == right->shared &&
@@ -56,8 +55,7 @@ static void remember(struct recording *recording, const struct launches *launche
     recording->is_current = true;
 }
 
-/* ---- Recording
- * ------------------------------------------------------------------------------------ */
+/* ---- Recording --------------------------------------------------------------------------- */
 
 static int capture(const struct launches *launches, struct device_context *context,
                    struct CUstream_st *stream, struct CUgraph_st **ret_graph,

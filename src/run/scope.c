@@ -21,8 +21,7 @@ struct cubby_runtime_scope {
     struct target targets[];
 };
 
-/* ---- One engine
- * ---------------------------------------------------------------------------------- */
+/* ---- One engine -------------------------------------------------------------------------- */
 
 static struct cubby_runtime_settings override(const struct cubby_runtime_settings *now,
                                               const struct cubby_runtime_settings *overrides,
@@ -88,8 +87,7 @@ static int restore_target(struct target *target, struct cubby_error *error) {
     return 0;
 }
 
-/* ---- All of them
- * ------------------------------------------------------------------------------------ */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 static bool is_among(struct cubby_engine *const *engines, size_t count,
                      const struct cubby_engine *engine) {

@@ -20,8 +20,7 @@ const char *cubby_cuda_graph_strategy_name(enum cubby_cuda_graph_strategy strate
     return (size_t)strategy < COUNT(CUDA_GRAPHS) ? CUDA_GRAPHS[strategy] : NULL;
 }
 
-/* ---- Checking and comparing ---------------------------------------------------------------------
- */
+/* ---- Checking and comparing -------------------------------------------------------------- */
 
 static bool same_text(const char *left, const char *right) {
     return left && right ? strcmp(left, right) == 0 : left == right;
@@ -77,8 +76,7 @@ bool settings_equal(const struct settings *settings, const struct cubby_runtime_
                now->dynamic_shapes_kernel_specialization_strategy;
 }
 
-/* ---- Owning
- * --------------------------------------------------------------------------------------- */
+/* ---- Owning ------------------------------------------------------------------------------ */
 
 /* A handle of the engine's own, with what was saved there. */
 static int open_path(struct cubby_runtime_settings *settings, struct cubby_error *error) {
