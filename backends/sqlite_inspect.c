@@ -75,8 +75,7 @@ static int report_row(sqlite3_stmt *row, void *context) {
     return inspection->visit(&finding, inspection->context);
 }
 
-/* ---- Totals
- * --------------------------------------------------------------------------------------- */
+/* ---- Totals ------------------------------------------------------------------------------ */
 
 /* What each kind has by the rows themselves. */
 #define TRUTH                                                                                      \

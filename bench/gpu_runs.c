@@ -60,8 +60,7 @@ static int engine_run(void *context) {
     return cubby_engine_sync(runner->engine, NULL);
 }
 
-/* ---- The two sides
- * ------------------------------------------------------------------------------- */
+/* ---- The two sides ----------------------------------------------------------------------- */
 
 static int open_engine(const struct gpu_bench *gpu, struct runner *runner,
                        enum cubby_specialization_strategy strategy,

@@ -229,8 +229,7 @@ static void tree_rows(struct bench *bench) {
     }
 }
 
-/* ---- Headers of the toolkit
- * ---------------------------------------------------------------------- */
+/* ---- Headers of the toolkit -------------------------------------------------------------- */
 
 static const char CUB_SOURCE[] = "#include <cub/block/block_reduce.cuh>\n"
                                  "extern \"C\" __global__ void sum(const int *in, int *out) {\n"

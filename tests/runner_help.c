@@ -65,8 +65,7 @@ static void run_add(const struct fake_launch *launch, void **parameters, void *d
         y[i] = x[i] + what;
 }
 
-/* ---- The engine
- * ------------------------------------------------------------------------------------ */
+/* ---- The engine -------------------------------------------------------------------------- */
 
 static void write_text(const char *folder, const char *name, const char *text) {
     char *path = path_in(folder, name);
@@ -128,8 +127,7 @@ struct cubby_engine_stats stats_of_engine(struct cubby_engine *engine) {
     return stats;
 }
 
-/* ---- Running it
- * -------------------------------------------------------------------------------------- */
+/* ---- Running it -------------------------------------------------------------------------- */
 
 static void fill(float *numbers, int64_t n) {
     for (int64_t i = 0; i < n; i++)
@@ -186,8 +184,7 @@ void run_line(struct cubby_engine *engine, int64_t n) {
     ck_ok(try_line(engine, n, &own), &own);
 }
 
-/* ---- Runtime caches
- * ------------------------------------------------------------------------------------ */
+/* ---- Runtime caches ---------------------------------------------------------------------- */
 
 struct cubby_runtime_cache *handle_for(const struct line *line, const char *name) {
     struct cubby_runtime_cache_options options = CUBBY_RUNTIME_CACHE_OPTIONS_INIT;

@@ -547,8 +547,7 @@ START_TEST(test_store_of_a_group) {
 }
 END_TEST
 
-/* ---- Trimming
- * -------------------------------------------------------------------------------------- */
+/* ---- Trimming ---------------------------------------------------------------------------- */
 
 static struct cubby_trimmed trim(struct cubby_cache *cache, uint64_t max_size,
                                  int64_t used_before) {

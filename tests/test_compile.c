@@ -315,8 +315,7 @@ START_TEST(test_logs) {
 }
 END_TEST
 
-/* ---- Stores that fail
- * ---------------------------------------------------------------------------- */
+/* ---- Stores that fail -------------------------------------------------------------------- */
 
 START_TEST(test_a_dead_store_costs_a_compile) {
     struct fake_control control = {.fail_get = CUBBY_ERR_IO, .fail_put = CUBBY_ERR_IO};
@@ -356,8 +355,7 @@ START_TEST(test_damaged_entry_is_compiled_again) {
 }
 END_TEST
 
-/* ---- Threads
- * ---------------------------------------------------------------------------------------- */
+/* ---- Threads ----------------------------------------------------------------------------- */
 
 struct crowd_member {
     struct cubby_cache *cache;

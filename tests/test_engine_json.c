@@ -198,8 +198,7 @@ START_TEST(test_huge_documents) {
 }
 END_TEST
 
-/* ---- Sound ones
- * ---------------------------------------------------------------------------------- */
+/* ---- Sound ones -------------------------------------------------------------------------- */
 
 static void check_round_trip(struct cubby_engine_plan *plan, const char *folder) {
     struct cubby_error error = CUBBY_ERROR_INIT;

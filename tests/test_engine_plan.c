@@ -421,8 +421,7 @@ START_TEST(test_identity_of_spellings) {
 }
 END_TEST
 
-/* ---- Programs
- * ------------------------------------------------------------------------------------- */
+/* ---- Programs ---------------------------------------------------------------------------- */
 
 struct fields {
     char text[4096];
@@ -501,8 +500,7 @@ START_TEST(test_ptx_has_its_own_options_only) {
 }
 END_TEST
 
-/* ---- With the real compiler
- * -------------------------------------------------------------------------- */
+/* ---- With the real compiler -------------------------------------------------------------- */
 
 static int compile(const struct cubby_engine_plan *plan, size_t index, const char *arch,
                    const int64_t *dims, struct cubby_object **ret_object) {

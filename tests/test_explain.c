@@ -245,8 +245,7 @@ START_TEST(test_damaged_pairs) {
 }
 END_TEST
 
-/* ---- Outcomes
- * ------------------------------------------------------------------------------------ */
+/* ---- Outcomes ---------------------------------------------------------------------------- */
 
 START_TEST(test_hit) {
     struct cubby_cache *cache = open_cache();

@@ -324,8 +324,7 @@ START_TEST(test_signals_do_not_end_the_wait) {
 }
 END_TEST
 
-/* ---- What the system refuses
- * --------------------------------------------------------------------- */
+/* ---- What the system refuses ------------------------------------------------------------- */
 
 START_TEST(test_fails_closed_without_flock) {
     static const int ERRORS[] = {ENOSYS, EOPNOTSUPP};

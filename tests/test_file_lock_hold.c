@@ -17,8 +17,7 @@
 
 #include "os/time.h"
 
-/* ---- Files that lose their name
- * --------------------------------------------------------------------- */
+/* ---- Files that lose their name ---------------------------------------------------------- */
 
 static const char *watched;
 static int rival = -1;
@@ -152,8 +151,7 @@ START_TEST(test_folders_that_vanished_are_made_again) {
 }
 END_TEST
 
-/* ---- The file stays as it is
- * ------------------------------------------------------------------------- */
+/* ---- The file stays as it is ------------------------------------------------------------- */
 
 START_TEST(test_neither_removed_nor_written) {
     static const char WORDS[] = "not the lock's to change";
@@ -183,8 +181,7 @@ START_TEST(test_neither_removed_nor_written) {
 }
 END_TEST
 
-/* ---- Giving up
- * -------------------------------------------------------------------------------------- */
+/* ---- Giving up --------------------------------------------------------------------------- */
 
 START_TEST(test_release_may_be_repeated) {
     char *path = the_path();
@@ -261,8 +258,7 @@ START_TEST(test_released_though_a_child_has_the_descriptor) {
 }
 END_TEST
 
-/* ---- From shared to exclusive and back
- * ------------------------------------------------------------------ */
+/* ---- From shared to exclusive and back --------------------------------------------------- */
 
 START_TEST(test_failed_upgrade_keeps_the_shared_lock) {
     char *path = the_path();
@@ -332,8 +328,7 @@ START_TEST(test_upgrade_that_the_system_refuses) {
 }
 END_TEST
 
-/* ---- Forks
- * -------------------------------------------------------------------------------------------- */
+/* ---- Forks ------------------------------------------------------------------------------- */
 
 START_TEST(test_forked_child_does_not_hold_it) {
     char *path = the_path();
@@ -409,8 +404,7 @@ START_TEST(test_child_that_outlives_the_holder) {
 }
 END_TEST
 
-/* ---- Threads
- * ------------------------------------------------------------------------------------------- */
+/* ---- Threads ----------------------------------------------------------------------------- */
 
 #define THREADS 4
 #define ROUNDS 8

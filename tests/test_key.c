@@ -337,8 +337,7 @@ START_TEST(test_file_name_in_options_and_names) {
 }
 END_TEST
 
-/* ---- Bad input
- * ----------------------------------------------------------------------------------- */
+/* ---- Bad input --------------------------------------------------------------------------- */
 
 START_TEST(test_bad_input) {
     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;

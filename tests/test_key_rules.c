@@ -340,8 +340,7 @@ START_TEST(test_failed_probes_differ_by_tool) {
 }
 END_TEST
 
-/* ---- Folders of headers
- * -------------------------------------------------------------------------- */
+/* ---- Folders of headers ------------------------------------------------------------------ */
 
 static struct cubby_key key_of_reader(const char *one, const char *two) {
     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
@@ -370,8 +369,7 @@ START_TEST(test_folders_in_the_environment_do_not_count) {
 }
 END_TEST
 
-/* ---- What debug information holds
- * ----------------------------------------------------------------- */
+/* ---- What debug information holds -------------------------------------------------------- */
 
 START_TEST(test_debug_info_holds_pwd) {
     struct cubby_key debug, plain;
@@ -400,8 +398,7 @@ START_TEST(test_ltoir_holds_name_and_folder) {
 }
 END_TEST
 
-/* ---- What the compiler is told
- * --------------------------------------------------------------------- */
+/* ---- What the compiler is told ----------------------------------------------------------- */
 
 /* The double's object is what it was told; the seed in it. */
 static void seed_of(const char *text, char seed[100]) {
@@ -437,8 +434,7 @@ START_TEST(test_front_end_options_are_bypassed) {
 }
 END_TEST
 
-/* ---- Sources
- * ------------------------------------------------------------------------------------------ */
+/* ---- Sources ----------------------------------------------------------------------------- */
 
 static void keep_warning(enum cubby_log_level level, const char *message, void *context) {
     if (level == CUBBY_LOG_WARN)

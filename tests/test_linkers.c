@@ -440,8 +440,7 @@ START_TEST(test_current_context) {
 }
 END_TEST
 
-/* ---- Keys of PTX and links
- * ------------------------------------------------------------------------ */
+/* ---- Keys of PTX and links --------------------------------------------------------------- */
 
 START_TEST(test_folded_options) {
     ck_assert(same_keys(ptx_with("-lto"), ptx_with("-dlto")));

@@ -19,8 +19,7 @@ static void tear_down(void) {
     line_tear_down(&line);
 }
 
-/* ---- The execution context
- * ----------------------------------------------------------------------- */
+/* ---- The execution context --------------------------------------------------------------- */
 
 START_TEST(the_context_is_created_by_the_first_execute) {
     struct cubby_engine *engine = engine_on(&line, NULL);
@@ -110,8 +109,7 @@ START_TEST(a_device_that_is_not_there_is_named) {
 }
 END_TEST
 
-/* ---- Buffers
- * ----------------------------------------------------------------------------------------- */
+/* ---- Buffers ----------------------------------------------------------------------------- */
 
 START_TEST(buffers_are_checked) {
     struct cubby_engine *engine = engine_on(&line, NULL);
@@ -138,8 +136,7 @@ START_TEST(buffers_are_checked) {
 }
 END_TEST
 
-/* ---- Strategies
- * ---------------------------------------------------------------------------------------- */
+/* ---- Strategies -------------------------------------------------------------------------- */
 
 START_TEST(lazy_runs_generic_and_swaps_later) {
     struct cubby_engine *engine = engine_on(&line, NULL);
@@ -260,8 +257,7 @@ START_TEST(more_shapes_than_are_kept) {
 }
 END_TEST
 
-/* ---- What goes wrong
- * --------------------------------------------------------------------------------- */
+/* ---- What goes wrong --------------------------------------------------------------------- */
 
 static struct cubby_engine *engine_with(const char *source,
                                         const struct cubby_runtime_settings *settings) {
@@ -366,8 +362,7 @@ START_TEST(there_is_no_driver) {
 }
 END_TEST
 
-/* ---- Ends
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Ends -------------------------------------------------------------------------------- */
 
 START_TEST(ends_while_kernels_are_compiled) {
     for (int64_t n = 1; n < 6; n++) {
@@ -400,8 +395,7 @@ START_TEST(a_process_ends_while_kernels_are_compiled) {
 }
 END_TEST
 
-/* ---- Callbacks
- * ------------------------------------------------------------------------------------------ */
+/* ---- Callbacks --------------------------------------------------------------------------- */
 
 struct caller {
     struct cubby_engine *engine;
@@ -448,9 +442,7 @@ START_TEST(a_callback_finds_it_busy) {
 }
 END_TEST
 
-/* ---- Memory
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- Memory ------------------------------------------------------------------------------ */
 
 START_TEST(memory_is_bounded) {
     struct cubby_device_memory *memory;

@@ -81,8 +81,7 @@ static void without_cache(void) {
     line.cache = NULL;
 }
 
-/* ---- Settings
- * ---------------------------------------------------------------------------------------- */
+/* ---- Settings ---------------------------------------------------------------------------- */
 
 START_TEST(the_words_are_the_settings) {
     const struct cubby_runtime_settings defaults = CUBBY_RUNTIME_SETTINGS_INIT;
@@ -150,8 +149,7 @@ START_TEST(what_was_got_can_be_set) {
 }
 END_TEST
 
-/* ---- Runtime caches
- * ------------------------------------------------------------------------------------ */
+/* ---- Runtime caches ---------------------------------------------------------------------- */
 
 START_TEST(a_warm_runtime_cache_means_no_compile) {
     struct cubby_engine *engine = engine_on_file("kernels.bin");
@@ -283,8 +281,7 @@ START_TEST(a_damaged_file_is_a_cold_start) {
 }
 END_TEST
 
-/* ---- Scopes
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Scopes ------------------------------------------------------------------------------ */
 
 static struct cubby_runtime_scope *enter(struct cubby_engine *const *engines, size_t count,
                                          enum cubby_specialization_strategy strategy) {

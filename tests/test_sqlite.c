@@ -308,8 +308,7 @@ START_TEST(test_cap_lowered) {
 }
 END_TEST
 
-/* ---- The write-ahead log
- * ------------------------------------------------------------------------- */
+/* ---- The write-ahead log ----------------------------------------------------------------- */
 
 /* A reader that stands still keeps the log from being emptied, but holds nobody up. */
 START_TEST(test_a_slow_reader) {
@@ -381,8 +380,7 @@ START_TEST(test_log_stays_short_under_writers) {
 }
 END_TEST
 
-/* ---- Processes
- * -------------------------------------------------------------------------------------- */
+/* ---- Processes --------------------------------------------------------------------------- */
 
 #define OPENERS 8
 
@@ -489,8 +487,7 @@ START_TEST(test_killed_writers_lose_nothing) {
 }
 END_TEST
 
-/* ---- Forks
- * ------------------------------------------------------------------------------------------ */
+/* ---- Forks ------------------------------------------------------------------------------- */
 
 struct heir {
     struct cubby_backend *sqlite;

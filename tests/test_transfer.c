@@ -96,8 +96,7 @@ static char *export(struct cubby_cache *cache, size_t *ret_size,
     return data;
 }
 
-/* ---- In
- * ------------------------------------------------------------------------------------------ */
+/* ---- In ---------------------------------------------------------------------------------- */
 
 struct refusals {
     unsigned count;
@@ -140,8 +139,7 @@ static struct cubby_import_result import(struct cubby_cache *cache, const void *
     return result;
 }
 
-/* ---- Round trips
- * ----------------------------------------------------------------------------------- */
+/* ---- Round trips ------------------------------------------------------------------------- */
 
 static void fill(struct cubby_cache *cache, unsigned first, unsigned step) {
     for (unsigned i = 0; i < 40; i++)
@@ -374,8 +372,7 @@ START_TEST(test_descriptors_that_fail) {
 }
 END_TEST
 
-/* ---- Archives made by hand
- * ------------------------------------------------------------------------ */
+/* ---- Archives made by hand --------------------------------------------------------------- */
 
 /* A header as POSIX describes it, with whatever is asked for. */
 static void add_header(struct buffer *tar, const char *name, uint64_t size, char type,

@@ -250,8 +250,7 @@ int verb_get(struct cli *cli, int argc, char **argv) {
     return end(cache, status, &error);
 }
 
-/* ---- rm, clear
- * ----------------------------------------------------------------------------------- */
+/* ---- rm, clear --------------------------------------------------------------------------- */
 
 static int remove_key(struct cubby_cache *cache, const char *hex, struct cubby_error *error) {
     static const enum cubby_entry_kind KINDS[] = {CUBBY_ENTRY_OBJECT, CUBBY_ENTRY_USER};

@@ -150,8 +150,7 @@ static int write_member(struct writer *writer, const struct name *name,
     return 0;
 }
 
-/* ---- All of it
- * -------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------- */
 
 /* Says that a tier has no copy that could be exported, but the next one may. */
 static bool is_no_use(int result) {
