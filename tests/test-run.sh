@@ -244,5 +244,23 @@ true_that test "$(cat other.bin)" = 'no runtime cache'
 status 0 "$cubby" run --runtime-cache new.bin e.json
 true_that test -s new.bin
 
+# Four at once that specialise different shapes: the file has the kernels of all.
+uncached() { env CUBBY_DISABLE=1 CUBBY_CACHE= "$cubby" --json run --strategy eager --runtime-cache all.bin "$@" e.json; }
+pids=
+for n in 101 211 307 401; do
+    uncached --dims "n=$n" >"out.$n" 2>&1 &
+    pids="$pids $!"
+done
+for pid in $pids; do
+    true_that wait "$pid"
+done
+status 0 uncached --dims n=101,211,307,401
+true_that prints '"compiles":0,"runtime_hits":5,"cache_hits":0,'
+
+# ---- Graphs
+
+status 0 "$cubby" --json run --cuda-graph --dims n=64 --warmup 1 --iterations 5 e.json
+true_that prints '"captures":1,"updates":0,"replays":6'
+
 echo "$checks checks, $failures failures"
 [ $failures -eq 0 ]
