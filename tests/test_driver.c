@@ -419,7 +419,8 @@ START_TEST(names_the_kernel_that_cannot_be_launched) {
     ck_ok(kernel_allow_shared(context, "scale", function, 100 * 1024, &error), &error);
     ck_assert_uint_eq(fake->calls("cuFuncSetAttribute"), 1);
     assert_failure(kernel_allow_shared(context, "scale", function, 300 * 1024, &error),
-                   CUBBY_ERR_INVALID, "307200 bytes of dynamic shared memory, but a block");
+                   CUBBY_ERR_INVALID,
+                   "307200 bytes of dynamic shared memory and 0 of its own, but a block");
     device_context_leave(context);
     device_stream_free(stream);
     loaded_module_unref(module);

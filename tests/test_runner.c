@@ -257,6 +257,102 @@ START_TEST(more_shapes_than_are_kept) {
 }
 END_TEST
 
+/* As many as are kept, round and round: none is dropped, and there is nothing to wait for. */
+START_TEST(as_many_shapes_as_are_kept) {
+    const struct cubby_runtime_settings eager = settings_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_engine *engine = engine_on(&line, &eager);
+
+    for (int round = 0; round < 2; round++) {
+        for (int64_t n = 1; n <= 64; n++)
+            run_line(engine, n);
+    }
+    ck_assert_uint_eq(stats_of_engine(engine).compiles, 65);
+    ck_assert_uint_eq(stats_of_engine(engine).cache_hits, 0);
+    ck_assert_uint_eq(fake->calls("cuLibraryLoadData"), 65);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
+/* Two shapes that alternate are served, though the places were taken by others before. */
+START_TEST(new_shapes_push_old_ones_out) {
+    struct cubby_engine *engine = engine_on(&line, NULL);
+    uint64_t before;
+
+    for (int64_t n = 1; n <= 63; n++)
+        run_line(engine, n);
+    cubby_engine_wait_kernels(engine);
+    for (int i = 0; i < 3; i++) {
+        run_line(engine, 1001);
+        run_line(engine, 1002);
+        cubby_engine_wait_kernels(engine);
+    }
+    before = stats_of_engine(engine).specialized_runs;
+    run_line(engine, 1001);
+    run_line(engine, 1002);
+    ck_assert_uint_eq(stats_of_engine(engine).specialized_runs, before + 2);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
+/* ---- Shared memory -------------------------------------------------------------------------- */
+
+static const char SHARED_SOURCE[] = "extern __shared__ float of[];\n"
+                                    "extern \"C\" __global__ void few(float *y) { *y = of[7]; }\n"
+                                    "extern \"C\" __global__ void many(float *y) {\n"
+                                    "    __shared__ float own[8192];\n"
+                                    "    own[threadIdx.x] = of[threadIdx.x];\n"
+                                    "    __syncthreads();\n"
+                                    "    *y = own[(int)*y];\n"
+                                    "}\n";
+
+static const char SHARED_ENGINE[] =
+    "{\"cubby_engine\": 1, \"name\": \"shared\","
+    " \"dims\": [{\"name\": \"n\", \"min\": 1, \"opt\": 1, \"max\": 102400}],"
+    " \"tensors\": [{\"name\": \"y\", \"dtype\": \"float32\", \"role\": \"output\", \"shape\": "
+    "[]}],"
+    " \"programs\": [{\"name\": \"p\", \"source\": \"shared.cu\"}],"
+    " \"launches\": ["
+    "  {\"program\": \"p\", \"kernel\": \"few\", \"grid\": [1], \"block\": [1],"
+    "   \"shared_bytes\": \"n\", \"arguments\": [{\"tensor\": \"y\", \"access\": \"write\"}]},"
+    "  {\"program\": \"p\", \"kernel\": \"few\", \"grid\": [1], \"block\": [1],"
+    "   \"shared_bytes\": 61440, \"arguments\": [{\"tensor\": \"y\", \"access\": \"write\"}]},"
+    "  {\"program\": \"p\", \"kernel\": \"many\", \"grid\": [1], \"block\": [32],"
+    "   \"shared_bytes\": 32768, \"arguments\": [{\"tensor\": \"y\", \"access\": \"write\"}]}]}";
+
+static void run_shared(struct cubby_engine *engine, int64_t n) {
+    struct cubby_device_memory *memory;
+    struct cubby_engine_buffer buffer = {0, sizeof(float)};
+    const struct cubby_engine_call call = {&n, 1, &buffer, 1};
+
+    ck_ok(cubby_device_memory_new(0, sizeof(float), &memory, &error), &error);
+    buffer.address = cubby_device_memory_address(memory);
+    ck_ok(cubby_engine_enqueue(engine, &call, &error), &error);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    cubby_device_memory_free(memory);
+}
+
+/* One function, launched with more shared memory and with less, by two engines. */
+START_TEST(shared_memory_is_allowed_for_all) {
+    struct cubby_engine *engines[2];
+    char *path = path_in(line.folder, "shared.cu");
+
+    write_file(path, SHARED_SOURCE, strlen(SHARED_SOURCE));
+    free(path);
+    cubby_engine_plan_unref(line.plan);
+    ck_ok(cubby_engine_plan_parse(SHARED_ENGINE, strlen(SHARED_ENGINE), line.folder, &line.plan,
+                                  &error),
+          &error);
+    for (int i = 0; i < 2; i++)
+        engines[i] = engine_on(&line, NULL);
+    run_shared(engines[0], 102400);
+    run_shared(engines[1], 60000);
+    run_shared(engines[0], 102400);
+    run_shared(engines[1], 1);
+    for (int i = 0; i < 2; i++)
+        cubby_engine_unref(engines[i]);
+}
+END_TEST
+
 /* ---- What goes wrong --------------------------------------------------------------------- */
 
 static struct cubby_engine *engine_with(const char *source,
@@ -308,6 +404,29 @@ START_TEST(a_program_that_does_not_compile_is_told_with_its_log) {
     }
     ck_assert_uint_eq(stats_of_engine(engine).enqueues, 0);
     cubby_engine_unref(engine);
+}
+END_TEST
+
+/* Both programs lack a header: when it is there, both are compiled. */
+START_TEST(reasons_of_failures_go_away) {
+    static const char TWICE_WITH[] = "#include \"late.h\"\n"
+                                     "template <typename T>\n"
+                                     "__global__ void twice(const T *x, T *y, int n) {}\n";
+    static const char ONE_WITH[] =
+        "#include \"late.h\"\n"
+        "extern \"C\" __global__ void add(const float *x, float *y, long long n, float what) {}\n";
+    char *one = path_in(line.folder, "one.cu"), *late = path_in(line.folder, "late.h");
+    struct cubby_engine *engine;
+
+    write_file(one, ONE_WITH, strlen(ONE_WITH));
+    engine = engine_with(TWICE_WITH, NULL);
+    ck_assert_int_eq(try_line(engine, 5, &error), CUBBY_ERR_COMPILE);
+    cubby_error_clear(&error);
+    write_file(late, "\n", 1);
+    run_line(engine, 5);
+    cubby_engine_unref(engine);
+    free(one);
+    free(late);
 }
 END_TEST
 
@@ -392,6 +511,26 @@ START_TEST(a_process_ends_while_kernels_are_compiled) {
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 7, "status 0x%x", (unsigned)status);
+}
+END_TEST
+
+/* A child that drops what it got from its parent, whose threads compile. */
+START_TEST(a_forked_child_ends_its_copies) {
+    struct cubby_engine *engine = engine_on(&line, NULL);
+    int status = 0;
+    pid_t child;
+
+    for (int64_t n = 1; n < 9; n++)
+        run_line(engine, n);
+    child = fork();
+    if (child == 0) {
+        alarm(20);
+        cubby_engine_wait_kernels(engine);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    cubby_engine_unref(engine);
 }
 END_TEST
 
@@ -481,6 +620,11 @@ int main(void) {
     tcase_add_loop_test(tests, one_shape_asked_at_once_is_one_compile, 0, 2);
     tcase_add_test(tests, two_engines_share_what_they_can);
     tcase_add_test(tests, more_shapes_than_are_kept);
+    tcase_add_test(tests, as_many_shapes_as_are_kept);
+    tcase_add_test(tests, new_shapes_push_old_ones_out);
+    tcase_add_test(tests, shared_memory_is_allowed_for_all);
+    tcase_add_test(tests, reasons_of_failures_go_away);
+    tcase_add_test(tests, a_forked_child_ends_its_copies);
     tcase_add_loop_test(tests, a_specialisation_that_fails_stays_generic, 0, 2);
     tcase_add_test(tests, a_program_that_does_not_compile_is_told_with_its_log);
     tcase_add_test(tests, a_kernel_with_other_parameters_is_refused);

@@ -197,6 +197,36 @@ START_TEST(an_old_driver_runs_without) {
 }
 END_TEST
 
+/* Shapes and buffers change while what was recorded before is still to be done. */
+START_TEST(recorded_anew_while_the_last_one_runs) {
+    struct recorder recorder;
+    float y[LINE_NUMBERS] = {0};
+
+    if (!tests_are_apart())
+        return;
+    setenv("FAKE_CUDA_DEFER", "1", 1);
+    fake->reset();
+    line_attach();
+    recorder = recorder_on(CUBBY_SPECIALIZATION_NONE);
+    ck_ok(cubby_device_memory_write(recorder.out, 0, y, sizeof(y), &error), &error);
+    for (int64_t n = 1; n < 40; n++) {
+        const uint64_t at = (uint64_t)(n * 64) * sizeof(float);
+        const struct cubby_engine_buffer buffers[] = {
+            {cubby_device_memory_address(recorder.in) + at, (uint64_t)n * sizeof(float)},
+            {cubby_device_memory_address(recorder.out) + at, (uint64_t)n * sizeof(float)}};
+        const struct cubby_engine_call call = {&n, 1, buffers, 2};
+
+        ck_ok(cubby_engine_enqueue(recorder.engine, &call, &error), &error);
+    }
+    ck_ok(cubby_engine_sync(recorder.engine, &error), &error);
+    ck_ok(cubby_device_memory_read(recorder.out, 0, y, sizeof(y), &error), &error);
+    for (int64_t i = 64; i < 40 * 64; i++)
+        ck_assert_msg(y[i] == (i % 64 < i / 64 ? 2 * (float)i + 1 : 0), "%d: %g", (int)i, y[i]);
+    ck_counts(&recorder, 39, 38, 39);
+    recorder_free(&recorder);
+}
+END_TEST
+
 /* Kernels are compiled and loaded meanwhile, by other threads. */
 START_TEST(compiles_do_not_break_a_capture) {
     struct recorder recorder = recorder_on(CUBBY_SPECIALIZATION_NONE);
@@ -224,6 +254,7 @@ int main(void) {
     tcase_add_test(tests, what_stays_generic_is_recorded);
     tcase_add_test(tests, a_capture_that_fails_leaves_it_usable);
     tcase_add_test(tests, an_old_driver_runs_without);
+    tcase_add_test(tests, recorded_anew_while_the_last_one_runs);
     tcase_add_test(tests, compiles_do_not_break_a_capture);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

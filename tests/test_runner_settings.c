@@ -281,6 +281,50 @@ START_TEST(a_damaged_file_is_a_cold_start) {
 }
 END_TEST
 
+START_TEST(what_was_prewarmed_is_used) {
+    struct cubby_prewarm_options options = CUBBY_PREWARM_OPTIONS_INIT;
+    struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_EAGER);
+    const int64_t n = 100;
+    struct cubby_engine *engine;
+
+    settings.runtime_cache = options.runtime_cache = handle_for(&line, NULL);
+    options.arch = "sm_90";
+    ck_ok(cubby_engine_plan_prewarm(line.plan, NULL, &options, &error), &error);
+    ck_ok(cubby_engine_plan_prewarm(line.plan, &n, &options, &error), &error);
+    without_cache();
+    engine = engine_on(&line, &settings);
+    run_line(engine, 100);
+    ck_assert_uint_eq(warnings, 0);
+    ck_assert_uint_eq(stats_of_engine(engine).compiles, 0);
+    ck_assert_uint_eq(stats_of_engine(engine).runtime_hits, 2);
+    run_line(engine, 101);
+    ck_assert_uint_eq(kernels_in(settings.runtime_cache), 4);
+    cubby_engine_unref(engine);
+    cubby_runtime_cache_unref(settings.runtime_cache);
+}
+END_TEST
+
+/* Another bound is another handle: what the one before had is read by it. */
+START_TEST(the_same_file_is_read_again) {
+    struct cubby_engine *engine = engine_on_file("kernels.bin");
+    struct cubby_runtime_settings settings;
+
+    without_cache();
+    cubby_engine_unref(engine);
+    engine = engine_on_file("kernels.bin");
+    run_line(engine, 100);
+    cubby_engine_get_settings(engine, &settings);
+    cubby_runtime_cache_unref(settings.runtime_cache);
+    settings.runtime_cache = NULL;
+    settings.runtime_cache_max_size = 1 << 20;
+    ck_ok(cubby_engine_set_settings(engine, &settings, &error), &error);
+    run_line(engine, 100);
+    ck_assert_uint_eq(stats_of_engine(engine).compiles, 2);
+    ck_assert_uint_eq(stats_of_engine(engine).runtime_hits, 2);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
 /* ---- Scopes ------------------------------------------------------------------------------ */
 
 static struct cubby_runtime_scope *enter(struct cubby_engine *const *engines, size_t count,
@@ -446,6 +490,86 @@ START_TEST(a_shared_handle_is_read_at_enter_and_written_at_exit) {
 }
 END_TEST
 
+/* Each engine has a handle of its own on the file; lazy kernels are waited for. */
+START_TEST(a_scope_can_have_a_file) {
+    struct cubby_runtime_settings overrides = CUBBY_RUNTIME_SETTINGS_INIT;
+    struct cubby_engine *engines[] = {engine_on(&line, NULL), engine_on(&line, NULL)};
+    struct cubby_runtime_cache *all = handle_for(&line, "kernels.bin");
+    struct cubby_runtime_scope *scope;
+    char *path = path_in(line.folder, "kernels.bin");
+
+    overrides.runtime_cache_path = path;
+    ck_ok(cubby_runtime_scope_enter(engines, 2, &overrides, CUBBY_RUNTIME_SCOPE_RUNTIME_CACHE,
+                                    &scope, &error),
+          &error);
+    for (int64_t n = 1; n < 7; n++)
+        run_line(engines[n % 2], n);
+    ck_ok(cubby_runtime_scope_exit(scope, &error), &error);
+    ck_assert_ptr_null(handle_of(engines[0]));
+    cubby_engine_unref(engines[0]);
+    cubby_engine_unref(engines[1]);
+    ck_assert(cubby_runtime_cache_load(all));
+    cubby_runtime_cache_unref(all);
+
+    without_cache();
+    engines[0] = engine_on_file("kernels.bin");
+    for (int64_t n = 1; n < 7; n++)
+        run_line(engines[0], n);
+    ck_assert_uint_eq(stats_of_engine(engines[0]).compiles, 0);
+    cubby_engine_unref(engines[0]);
+    free(path);
+}
+END_TEST
+
+/* Within it the engine is set to the same file, by a handle that is another then. */
+START_TEST(a_scope_restores_the_very_handle) {
+    struct cubby_runtime_settings overrides = CUBBY_RUNTIME_SETTINGS_INIT;
+    struct cubby_engine *engine = engine_on_file("kernels.bin");
+    struct cubby_runtime_cache *own = handle_of(engine);
+    struct cubby_runtime_settings within;
+    struct cubby_runtime_scope *scope;
+    char *path = path_in(line.folder, "kernels.bin");
+
+    run_line(engine, 10);
+    ck_ok(cubby_runtime_scope_enter(&engine, 1, &overrides, CUBBY_RUNTIME_SCOPE_RUNTIME_CACHE,
+                                    &scope, &error),
+          &error);
+    cubby_engine_get_settings(engine, &within);
+    within.runtime_cache_path = path;
+    ck_ok(cubby_engine_set_settings(engine, &within, &error), &error);
+    ck_assert_ptr_ne(handle_of(engine), own);
+    ck_ok(cubby_runtime_scope_exit(scope, &error), &error);
+    ck_assert_ptr_eq(handle_of(engine), own);
+    cubby_engine_unref(engine);
+    ck_assert(is_there("kernels.bin"));
+    free(path);
+}
+END_TEST
+
+/* One bad value, several engines: none is touched. */
+START_TEST(a_bad_value_touches_no_engine) {
+    struct cubby_runtime_settings overrides = CUBBY_RUNTIME_SETTINGS_INIT;
+    struct cubby_engine *engines[] = {engine_on(&line, NULL), engine_on(&line, NULL)};
+    struct cubby_runtime_scope *scope;
+
+    run_line(engines[0], 10);
+    overrides.cuda_graph_strategy = 9;
+    assert_failure(cubby_runtime_scope_enter(engines, 2, &overrides,
+                                             CUBBY_RUNTIME_SCOPE_CUDA_GRAPHS, &scope, &error),
+                   CUBBY_ERR_INVALID, "is 9");
+    ck_assert(cubby_engine_has_context(engines[0]));
+    overrides.cuda_graph_strategy = CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE;
+    ck_ok(cubby_runtime_scope_enter(engines + 1, 1, &overrides, CUBBY_RUNTIME_SCOPE_CUDA_GRAPHS,
+                                    &scope, &error),
+          &error);
+    run_line(engines[1], 10);
+    ck_assert_uint_eq(stats_of_engine(engines[1]).contexts, 1); /* inside a graph scope */
+    ck_ok(cubby_runtime_scope_exit(scope, &error), &error);
+    cubby_engine_unref(engines[0]);
+    cubby_engine_unref(engines[1]);
+}
+END_TEST
+
 START_TEST(a_failure_to_save_does_not_mask_what_went_wrong_within) {
     struct cubby_runtime_settings overrides = settings_of(CUBBY_SPECIALIZATION_EAGER);
     const unsigned mask = CUBBY_RUNTIME_SCOPE_RUNTIME_CACHE | CUBBY_RUNTIME_SCOPE_SPECIALIZATION;
@@ -497,6 +621,11 @@ int main(void) {
     tcase_add_test(tests, what_was_set_before_one_fails_is_set_back);
     tcase_add_test(tests, a_scope_needs_engines_and_known_bits);
     tcase_add_test(tests, a_shared_handle_is_read_at_enter_and_written_at_exit);
+    tcase_add_test(tests, what_was_prewarmed_is_used);
+    tcase_add_test(tests, the_same_file_is_read_again);
+    tcase_add_test(tests, a_scope_can_have_a_file);
+    tcase_add_test(tests, a_scope_restores_the_very_handle);
+    tcase_add_test(tests, a_bad_value_touches_no_engine);
     tcase_add_test(tests, a_failure_to_save_does_not_mask_what_went_wrong_within);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -30,9 +30,9 @@ enum cubby_code {
     CUBBY_ERR_NO_TOOLCHAIN = -3, /**< a compiler library is missing or unusable */
     CUBBY_ERR_NO_DRIVER = -4,    /**< no GPU driver or no device */
     CUBBY_ERR_INVALID = -5,      /**< the caller's input is wrong */
-    CUBBY_ERR_BUSY = -6,         /**< a wait reached its time-out */
-    CUBBY_ERR_CORRUPT = -7,      /**< stored bytes are damaged */
-    CUBBY_ERR_IO = -8,           /**< the system refused an operation; see cubby_error.os_error */
+    CUBBY_ERR_BUSY = -6,    /**< a wait reached its time-out, or what is asked for is in use now */
+    CUBBY_ERR_CORRUPT = -7, /**< stored bytes are damaged */
+    CUBBY_ERR_IO = -8,      /**< the system refused an operation; see cubby_error.os_error */
     CUBBY_ERR_NO_MEMORY = -9,    /**< out of memory */
     CUBBY_ERR_UNSUPPORTED = -10, /**< this build, backend or toolchain cannot do that */
 };

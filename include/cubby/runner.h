@@ -25,7 +25,8 @@
  * processors and at most 8, shared by all engines.
  *
  * Threads: every function may be called from any thread, on the same engine too; what is enqueued
- * runs on the device in the order of the calls. From within a callback of the library (such as that
+ * runs on the device in the order of the calls. A call that waits, for the device or for a compile,
+ * has others on the same engine wait as well. From within a callback of the library (such as that
  * of the log) on the thread that is enqueueing, an engine can be asked for its state; what would
  * change it is CUBBY_ERR_BUSY then. Callbacks come on threads that compile as well, where they must
  * not call functions of engines. A forked child cannot use the driver, and so no engine.
@@ -182,7 +183,8 @@ struct cubby_engine_call {
 
 /**
  * Puts all launches of the engine into its stream, and returns. What was enqueued before comes
- * first. What goes wrong on the device is told by a later call.
+ * first. What goes wrong on the device is told by a later call. Where a launch fails, those before
+ * it may run.
  * @return 0; CUBBY_ERR_INVALID for a dim outside of its range, a buffer that is missing, too small
  *         or not aligned; see above
  */
@@ -193,21 +195,21 @@ int cubby_engine_enqueue(struct cubby_engine *engine, const struct cubby_engine_
 int cubby_engine_sync(struct cubby_engine *engine, struct cubby_error *error);
 
 /**
- * Waits until no kernel of the engine is being compiled, or is to be: the next enqueue has all that
- * the ones before asked for.
+ * Waits until no kernel of the engine is being compiled, or is to be. The next enqueue has them; it
+ * asks again for those that were left for later, as very many were to be compiled.
  */
 void cubby_engine_wait_kernels(struct cubby_engine *engine);
 
 /** What happened to an engine since it was made. */
 struct cubby_engine_stats {
-    uint64_t enqueues;         /**< runs */
-    uint64_t contexts;         /**< execution contexts created */
-    uint64_t compiles;         /**< programs compiled */
-    uint64_t runtime_hits;     /**< programs found in the runtime cache */
-    uint64_t cache_hits;       /**< programs found in the cache, or that another compiled for us */
-    uint64_t failures;         /**< specialised programs that could not be had */
-    uint64_t swaps;            /**< programs that went from generic to specialised for given dims */
-    uint64_t generic_runs;     /**< programs that ran generic, although they may be specialised */
+    uint64_t enqueues;     /**< runs */
+    uint64_t contexts;     /**< execution contexts created */
+    uint64_t compiles;     /**< programs compiled */
+    uint64_t runtime_hits; /**< programs found in the runtime cache */
+    uint64_t cache_hits;   /**< programs found in the cache, or that another compiled for us */
+    uint64_t failures;     /**< specialised programs that could not be had */
+    uint64_t swaps;        /**< programs that went from generic to specialised for given dims */
+    uint64_t generic_runs; /**< programs that ran generic, although they name dims to specialise */
     uint64_t specialized_runs; /**< programs that ran specialised */
     uint64_t captures;         /**< graphs recorded */
     uint64_t updates;          /**< those of them that took the place of another by an update */
@@ -246,9 +248,10 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
                               struct cubby_runtime_scope **ret_scope, struct cubby_error *error);
 
 /**
- * Restores exactly what was set before, on all engines, and releases the scope. NULL-safe. Before a
- * handle is saved, waits for the kernels that are being compiled.
- * @return CUBBY_ERR_BUSY from within a callback: the scope stays then, to be left later; 0, or the
+ * Restores exactly what was set before, on all engines, and releases the scope. NULL-safe. Where it
+ * set a runtime cache, waits before for the kernels that are being compiled, and saves them.
+ * @return CUBBY_ERR_BUSY from within a callback of one of the engines: the others are restored, and
+ *         the scope stays, to be left once more later; 0, or the
  * first failure to restore or save, after everything else was done. An @p error that holds one
  * already keeps it, so that of what was done within is not lost.
  */

@@ -38,8 +38,9 @@ void graph_exec_free(const struct driver *driver, struct CUgraphExec_st *exec); 
 /*
  * Makes *exec (NULL at first) run the graph: updated where the driver can do that, otherwise
  * instantiated anew, the old one freed. *ret_updated tells which. On failure *exec is as it was.
- * CUBBY_ERR_UNSUPPORTED with drivers older than CUDA 11.4. Not while *exec is running, and not
- * while the calling thread captures.
+ * CUBBY_ERR_UNSUPPORTED with drivers older than CUDA 11.4. Not while the calling thread captures.
+ * What is running of *exec goes on as it is: an update counts from the next launch on, and what is
+ * destroyed is freed when it is done (CUDA driver API, cuGraphExecUpdate and cuGraphExecDestroy).
  */
 int graph_exec_set(const struct driver *driver, struct CUgraphExec_st **exec,
                    struct CUgraph_st *graph, bool *ret_updated, struct cubby_error *error);

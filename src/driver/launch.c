@@ -6,18 +6,27 @@
 /* What blocks may have without asking: the portable limit of all devices. */
 #define SHARED_FREELY (48 * 1024)
 
+/* The function may be shared, and launched with other sizes too: so the most is allowed at once,
+ * and never less. */
 int kernel_allow_shared(struct device_context *context, const char *name,
                         struct CUfunc_st *function, unsigned bytes, struct cubby_error *error) {
-    if (bytes <= SHARED_FREELY)
-        return 0;
-    if (bytes > (unsigned)context->device.max_shared_optin)
-        return error_set(error, CUBBY_ERR_INVALID,
-                         "kernel \"%s\": %u bytes of dynamic shared memory, but a block on device "
-                         "%d (%s) can have %d: use smaller tiles",
-                         name, bytes, context->device.ordinal, context->device.arch,
-                         context->device.max_shared_optin);
-    return driver_call(context->driver, error, cuFuncSetAttribute, function,
-                       DRIVER_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)bytes);
+    const struct driver *driver = context->driver;
+    const unsigned most = (unsigned)context->device.max_shared_optin;
+    int fixed = 0, result = 0;
+
+    if (bytes > 0)
+        result = driver_call(driver, error, cuFuncGetAttribute, &fixed,
+                             DRIVER_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function);
+    if (result < 0 || (uint64_t)bytes + (unsigned)fixed <= SHARED_FREELY)
+        return result;
+    if ((uint64_t)bytes + (unsigned)fixed > most)
+        return error_set(
+            error, CUBBY_ERR_INVALID,
+            "kernel \"%s\": %u bytes of dynamic shared memory and %d of its own, but a "
+            "block on device %d (%s) can have %u: use smaller tiles",
+            name, bytes, fixed, context->device.ordinal, context->device.arch, most);
+    return driver_call(driver, error, cuFuncSetAttribute, function,
+                       DRIVER_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)most - fixed);
 }
 
 static int fail(const struct device_context *context, const struct kernel_launch *launch,

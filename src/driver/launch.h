@@ -15,8 +15,9 @@ struct kernel_launch {
 };
 
 /*
- * Lets blocks of the function have so many bytes of dynamic shared memory, which above 48 KiB has
- * to be asked for once before the launch. Not needed below; harmless there.
+ * Lets blocks of the function have so many bytes of dynamic shared memory, which has to be asked
+ * for before the launch where it is above 48 KiB together with what is static. Where it is asked
+ * for, then for all that a block can have.
  */
 int kernel_allow_shared(struct device_context *context, const char *name,
                         struct CUfunc_st *function, unsigned bytes, struct cubby_error *error);

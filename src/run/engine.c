@@ -7,6 +7,7 @@
 
 #include "runtime/runtime_cache.h"
 #include "util/error.h"
+#include "util/log.h"
 
 /* ---- Life -------------------------------------------------------------------------------- */
 
@@ -227,29 +228,51 @@ void cubby_engine_get_settings(struct cubby_engine *engine,
     pthread_mutex_unlock(&engine->lock);
 }
 
-static int set_settings(struct cubby_engine *engine, const struct cubby_runtime_settings *asked,
-                        struct cubby_error *error) {
+/* What a new handle is to read from the same file has to be there. */
+static void save_before(struct cubby_engine *engine, const struct cubby_runtime_settings *asked) {
+    const struct cubby_runtime_settings *now = &engine->settings.now;
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+
+    if (!asked->runtime_cache_path || !now->runtime_cache_path ||
+        strcmp(asked->runtime_cache_path, now->runtime_cache_path) != 0)
+        return;
+    pool_wait(&engine->group);
+    if (cubby_runtime_cache_save(now->runtime_cache, &problem) < 0)
+        log_line(CUBBY_LOG_WARN, "engine %s: its runtime cache is not saved: %s", engine->name,
+                 problem.message);
+    cubby_error_clear(&problem);
+}
+
+int engine_set(struct cubby_engine *engine, const struct cubby_runtime_settings *asked,
+               struct settings *ret_before, struct cubby_error *error) {
     struct settings settings;
     int result = settings_check(asked, &engine->settings, error);
 
-    if (result < 0 || settings_equal(&engine->settings, asked))
+    if (result < 0)
         return result;
+    if (settings_equal(&engine->settings, asked))
+        return settings_copy(&engine->settings, ret_before, error);
+    if (asked->runtime_cache_max_size != engine->settings.now.runtime_cache_max_size)
+        save_before(engine, asked);
     result = settings_make(asked, &engine->settings, &settings, error);
     if (result < 0)
         return result;
     engine_swap_settings(engine, &settings);
-    engine_displace_settings(engine, &settings);
+    *ret_before = settings;
     return 0;
 }
 
 int cubby_engine_set_settings(struct cubby_engine *engine,
                               const struct cubby_runtime_settings *settings,
                               struct cubby_error *error) {
+    struct settings before;
     int result = engine_begin(engine, error);
 
     if (result < 0)
         return result;
-    result = set_settings(engine, settings, error);
+    result = engine_set(engine, settings, &before, error);
+    if (result == 0)
+        engine_displace_settings(engine, &before);
     engine_end(engine);
     return result;
 }

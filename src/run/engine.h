@@ -39,6 +39,11 @@ void engine_end(struct cubby_engine *engine);
  */
 void engine_swap_settings(struct cubby_engine *engine, struct settings *settings);
 
+/* Sets what was asked for, if that is allowed. *ret_before: what was in force, to be restored or
+ * displaced by the caller; a copy where nothing changed. Between begin and end. */
+int engine_set(struct cubby_engine *engine, const struct cubby_runtime_settings *asked,
+               struct settings *ret_before, struct cubby_error *error);
+
 /* Releases settings that others took the place of: what a handle of the engine's own holds is
  * saved, unless the engine goes on with it. */
 void engine_displace_settings(struct cubby_engine *engine, struct settings *settings);

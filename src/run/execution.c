@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver/graph.h"
 #include "driver/launch.h"
 #include "driver/stream.h"
 #include "run/launches.h"
@@ -28,7 +29,6 @@ struct execution {
     unsigned news;           /* of the kernels, when they were chosen */
     bool is_settled;         /* no better kernels than the chosen ones could be asked for, */
     bool is_final;           /* nor are any under way */
-    uint64_t runs;
 };
 
 /* ---- Life -------------------------------------------------------------------------------- */
@@ -82,17 +82,32 @@ int execution_new(const struct kernels_setup *setup, int device,
     return 0;
 }
 
-void execution_free(struct execution *execution) {
-    if (!execution)
-        return;
+/* What is on the device; its context is current where there is one. */
+static void clear(struct execution *execution) {
     if (execution->stream)
-        execution_sync(execution, NULL);
+        stream_sync(execution->context->driver, execution->stream->handle, NULL);
     recording_free(&execution->recording, execution->context ? execution->context->driver : NULL);
     scratch_free(&execution->scratch);
-    launches_free(&execution->launches);
     kernels_free(execution->kernels);
     device_stream_free(execution->stream);
+}
+
+void execution_free(struct execution *execution) {
+    bool is_entered;
+    unsigned mode = 0;
+
+    if (!execution)
+        return;
+    is_entered = execution->context && device_context_enter(execution->context, NULL) == 0;
+    if (is_entered)
+        mode = capture_tolerate(execution->context->driver);
+    clear(execution);
+    if (is_entered) {
+        capture_restore(execution->context->driver, mode);
+        device_context_leave(execution->context);
+    }
     device_context_unref(execution->context);
+    launches_free(&execution->launches);
     free(execution->chosen);
     free(execution);
 }
@@ -118,25 +133,32 @@ static bool is_lazy(const struct execution *execution) {
     return execution->strategy == CUBBY_SPECIALIZATION_LAZY;
 }
 
-/* There is room for one more variant afterwards, where that can be had. */
-static int make_room(struct execution *execution, size_t program, struct cubby_error *error) {
-    int result = 0;
+/* Has the oldest variant make room for another, where there is one that can. */
+static int make_room(struct execution *execution, size_t program, bool *ret_made,
+                     struct cubby_error *error) {
+    struct variant *oldest =
+        kernels_find_oldest(execution->kernels, program, execution->chosen[program]);
+    int result = oldest ? execution_sync(execution, error) : 0;
 
-    if (!kernels_are_full(execution->kernels, program))
-        return 0;
-    result = execution_sync(execution, error);
-    if (result < 0)
+    *ret_made = oldest && result == 0;
+    if (!*ret_made)
         return result;
     recording_reset(&execution->recording, execution->context->driver);
-    kernels_drop(execution->kernels, program, execution->chosen[program]);
+    kernels_drop(execution->kernels, oldest);
     return 0;
 }
 
 static int ask_specialised(struct execution *execution, size_t program, const int64_t *dims,
                            struct cubby_error *error) {
-    int result = make_room(execution, program, error);
+    struct variant *variant = kernels_ask(execution->kernels, program, dims, is_lazy(execution));
+    bool has_room = false;
+    int result = 0;
 
-    if (result == 0 && !kernels_ask(execution->kernels, program, dims, is_lazy(execution)))
+    if (!variant)
+        result = make_room(execution, program, &has_room, error);
+    if (has_room)
+        variant = kernels_ask(execution->kernels, program, dims, is_lazy(execution));
+    if (!variant)
         execution->is_settled = false; /* later */
     return result;
 }
@@ -144,12 +166,11 @@ static int ask_specialised(struct execution *execution, size_t program, const in
 /* Has all compiles begin that are needed, before any is waited for; what runs at once first. */
 static int ask_for_all(struct execution *execution, const int64_t *dims,
                        struct cubby_error *error) {
-    const bool eager = execution->strategy == CUBBY_SPECIALIZATION_EAGER;
     const size_t count = execution->plan->program_count;
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < count; i++) {
-        if (!(eager && may_be_specialised(execution, i)) &&
+        if ((is_lazy(execution) || !may_be_specialised(execution, i)) &&
             !kernels_ask(execution->kernels, i, NULL, false))
             result = error_no_memory(error);
     }
@@ -170,9 +191,8 @@ static struct variant *find_specialised(struct execution *execution, size_t prog
         execution->is_final = false;
         return NULL;
     }
-    state = execution->strategy == CUBBY_SPECIALIZATION_EAGER
-                ? variant_wait(execution->kernels, variant)
-                : variant_state(execution->kernels, variant);
+    state = is_lazy(execution) ? variant_state(execution->kernels, variant)
+                               : variant_wait(execution->kernels, variant);
     if (state == VARIANT_READY) {
         if (variant->was_missed)
             count_event(execution->events, RUN_SWAP);
@@ -187,7 +207,6 @@ static struct variant *find_specialised(struct execution *execution, size_t prog
 static int find_generic(struct execution *execution, size_t program, struct variant **ret_variant,
                         struct cubby_error *error) {
     struct variant *variant = kernels_ask(execution->kernels, program, NULL, false);
-    int result;
 
     if (!variant)
         return error_no_memory(error);
@@ -195,10 +214,8 @@ static int find_generic(struct execution *execution, size_t program, struct vari
         *ret_variant = variant;
         return 0;
     }
-    result = variant->problem.code;
-    error_move(error, &variant->problem);
-    kernels_forget(execution->kernels, variant); /* its reason may go away */
-    return result;
+    error_copy(error, &variant->problem);
+    return variant->problem.code;
 }
 
 static int choose(struct execution *execution, const int64_t *dims, struct cubby_error *error) {
@@ -216,6 +233,8 @@ static int choose(struct execution *execution, const int64_t *dims, struct cubby
             result = find_generic(execution, i, &variant, error);
         execution->chosen[i] = variant;
     }
+    if (result < 0)
+        kernels_forget_failures(execution->kernels); /* their reasons may go away */
     return result;
 }
 
@@ -238,12 +257,10 @@ static bool is_prepared(const struct execution *execution, const struct shape *s
            execution->news == kernels_news(execution->kernels);
 }
 
-static int prepare(struct execution *execution, const struct shape *shape,
-                   struct cubby_error *error) {
+static int prepare_anew(struct execution *execution, const struct shape *shape,
+                        struct cubby_error *error) {
     int result;
 
-    if (is_prepared(execution, shape))
-        return 0;
     execution->shape = 0;
     result = choose(execution, shape->dims, error);
     if (result == 0)
@@ -257,17 +274,29 @@ static int prepare(struct execution *execution, const struct shape *shape,
 }
 
 static void count_run(struct execution *execution) {
-    execution->runs++;
     count_event(execution->events, RUN_ENQUEUE);
     for (size_t i = 0; i < execution->plan->program_count; i++) {
-        struct variant *variant = execution->chosen[i];
-
-        variant->used = execution->runs;
-        if (variant->dims)
+        if (execution->chosen[i]->dims)
             count_event(execution->events, RUN_SPECIALIZED);
         else if (execution->plan->programs[i].view.specialize_count > 0)
             count_event(execution->events, RUN_GENERIC);
     }
+}
+
+/* Another thread may be capturing, in whatever mode: what is allocated and waited for is no part of
+ * that. */
+static int prepare(struct execution *execution, const struct shape *shape,
+                   struct cubby_error *error) {
+    const struct driver *driver = execution->context->driver;
+    unsigned mode;
+    int result;
+
+    if (is_prepared(execution, shape))
+        return 0;
+    mode = capture_tolerate(driver);
+    result = prepare_anew(execution, shape, error);
+    capture_restore(driver, mode);
+    return result;
 }
 
 /* The device's context is current. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compile/gate.h"
 #include "driver/graph.h"
 #include "key/digest.h"
 #include "run/front.h"
@@ -24,6 +25,7 @@ struct kernels {
     atomic_uint news;
     pthread_mutex_t lock; /* guards the states; families are of the one that asks */
     pthread_cond_t changed;
+    uint64_t asked; /* how often any was */
     struct family families[];
 };
 
@@ -115,11 +117,8 @@ static int find_functions(const struct kernels *kernels, struct variant *variant
     return result;
 }
 
-/* Someone may be capturing, in another thread and in whatever mode: loading is no part of that. */
 static int load(const struct kernels *kernels, struct variant *variant,
                 const struct cubby_object *object, struct cubby_error *error) {
-    const struct driver *driver = kernels->context->driver;
-    unsigned mode = capture_tolerate(driver);
     struct cubby_key key;
     int result;
 
@@ -128,7 +127,6 @@ static int load(const struct kernels *kernels, struct variant *variant,
                                error);
     if (result == 0)
         result = find_functions(kernels, variant, object, error);
-    capture_restore(driver, mode);
     return result;
 }
 
@@ -164,21 +162,40 @@ static void report_failure(const struct kernels *kernels, const struct variant *
              setup->plan->programs[variant->program].view.name, variant->problem.message);
 }
 
-static void run_job(struct pool_task *task) {
-    struct job *job = (struct job *)task;
-    struct kernels *kernels = job->kernels;
-    struct variant *variant = job->variant;
-    int result = make(kernels, variant, &variant->problem);
-
-    if (result < 0)
-        report_failure(kernels, variant);
+static void finish(struct kernels *kernels, struct variant *variant, int result) {
     pthread_mutex_lock(&kernels->lock);
     variant->state = result < 0 ? VARIANT_FAILED : VARIANT_READY;
     atomic_fetch_add(&kernels->news, 1);
     pthread_cond_broadcast(&kernels->changed);
     pthread_mutex_unlock(&kernels->lock);
-    free(job);
     release(kernels);
+}
+
+/* Someone may be capturing, in another thread and in whatever mode: what is loaded and released
+ * here is no part of that. */
+static void make_tolerantly(struct kernels *kernels, struct variant *variant) {
+    const struct driver *driver = kernels->context->driver;
+    const unsigned mode = capture_tolerate(driver);
+    int result = make(kernels, variant, &variant->problem);
+
+    if (result < 0)
+        report_failure(kernels, variant);
+    finish(kernels, variant, result);
+    capture_restore(driver, mode);
+}
+
+/* The end of the process takes apart what is used here. */
+static void run_job(struct pool_task *task) {
+    struct job *job = (struct job *)task;
+    int result = gate_enter(&job->variant->problem);
+
+    if (result < 0) {
+        finish(job->kernels, job->variant, result);
+    } else {
+        make_tolerantly(job->kernels, job->variant);
+        gate_leave();
+    }
+    free(job);
 }
 
 static void give_up_job(struct pool_task *task) {
@@ -231,8 +248,10 @@ static struct variant *variant_new(const struct kernels *kernels, size_t program
     return variant;
 }
 
-static void start(struct kernels *kernels, struct variant *variant, struct job *job) {
-    job->task = (struct pool_task){run_job, give_up_job, kernels, kernels->setup.group, NULL};
+static void start(struct kernels *kernels, struct variant *variant, struct job *job,
+                  bool is_urgent) {
+    job->task =
+        (struct pool_task){run_job, give_up_job, kernels, kernels->setup.group, is_urgent, NULL};
     job->kernels = kernels;
     job->variant = variant;
     atomic_fetch_add_explicit(&kernels->references, 1, memory_order_relaxed);
@@ -245,6 +264,9 @@ struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64
     struct variant *variant = find(kernels, program, dims);
     struct job *job;
 
+    kernels->asked++;
+    if (variant)
+        variant->asked = kernels->asked;
     if (variant || (dims && family->count == VARIANTS_MAX) || (can_do_without && pool_is_crowded()))
         return variant;
     job = calloc(1, sizeof(*job));
@@ -253,40 +275,51 @@ struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64
         free(job);
         return NULL;
     }
+    variant->asked = kernels->asked;
     if (dims)
         family->specialised[family->count++] = variant;
     else
         family->generic = variant;
-    start(kernels, variant, job);
+    start(kernels, variant, job, !can_do_without);
     return variant;
 }
 
 /* ---- Afterwards -------------------------------------------------------------------------- */
 
-bool kernels_are_full(struct kernels *kernels, size_t program) {
-    return kernels->families[program].count == VARIANTS_MAX;
-}
+struct variant *kernels_find_oldest(struct kernels *kernels, size_t program,
+                                    const struct variant *keep) {
+    const struct family *family = &kernels->families[program];
+    struct variant *oldest = NULL;
 
-void kernels_drop(struct kernels *kernels, size_t program, const struct variant *keep) {
-    struct family *family = &kernels->families[program];
-    size_t oldest = family->count;
-
-    for (size_t i = 0; i < family->count; i++) {
-        const struct variant *variant = family->specialised[i];
+    for (size_t i = 0; family->count == VARIANTS_MAX && i < family->count; i++) {
+        struct variant *variant = family->specialised[i];
 
         if (variant != keep && variant_state(kernels, variant) != VARIANT_PENDING &&
-            (oldest == family->count || variant->used < family->specialised[oldest]->used))
-            oldest = i;
+            (!oldest || variant->asked < oldest->asked))
+            oldest = variant;
     }
-    if (oldest == family->count)
-        return;
-    variant_free(family->specialised[oldest]);
-    family->specialised[oldest] = family->specialised[--family->count];
+    return oldest;
 }
 
-void kernels_forget(struct kernels *kernels, struct variant *variant) {
-    kernels->families[variant->program].generic = NULL;
+void kernels_drop(struct kernels *kernels, struct variant *variant) {
+    struct family *family = &kernels->families[variant->program];
+    size_t place = 0;
+
+    while (family->specialised[place] != variant)
+        place++;
+    family->specialised[place] = family->specialised[--family->count];
     variant_free(variant);
+}
+
+void kernels_forget_failures(struct kernels *kernels) {
+    for (size_t i = 0; i < kernels->setup.plan->program_count; i++) {
+        struct variant *generic = kernels->families[i].generic;
+
+        if (!generic || variant_state(kernels, generic) != VARIANT_FAILED)
+            continue;
+        kernels->families[i].generic = NULL;
+        variant_free(generic);
+    }
 }
 
 enum variant_state variant_state(struct kernels *kernels, const struct variant *variant) {

@@ -21,17 +21,19 @@ enum variant_state {
     VARIANT_FAILED,
 };
 
-/* A program, generic or specialised. */
+/* A program, generic or specialised. Once it is known not to be pending, state, problem, module and
+ * functions do not change, and need no lock. */
 struct variant {
     size_t program;
     int64_t *dims;              /* all values for which it was asked first; NULL: generic */
-    enum variant_state state;   /* by the lock of kernels until it is known not to be pending */
+    enum variant_state state;   /* by the lock of kernels */
     struct cubby_error problem; /* of one that failed */
     struct loaded_module *module;
-    struct CUfunc_st *
-        *functions;  /* of one that is ready: for each launch; NULL for other programs */
-    uint64_t used;   /* by whoever runs it: the time of its last use, */
-    bool was_missed; /* and whether the generic one ran in its place */
+    struct CUfunc_st **functions; /* of each launch; NULL for launches of other programs */
+
+    /* Of whoever asks: */
+    uint64_t asked;  /* the time of the last time */
+    bool was_missed; /* the generic one ran in its place */
 };
 
 struct kernels;
@@ -62,13 +64,16 @@ void kernels_free(struct kernels *kernels);
 struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64_t *dims,
                             bool can_do_without);
 
-/* Where a program has as many variants as it may: drops the one that was used longest ago and is
- * neither pending nor to be kept. No kernel may be running. */
-bool kernels_are_full(struct kernels *kernels, size_t program);
-void kernels_drop(struct kernels *kernels, size_t program, const struct variant *keep);
+/* Where a program has as many variants as it may: the one that was asked for longest ago and is
+ * neither pending nor to be kept; else NULL. Borrowed. */
+struct variant *kernels_find_oldest(struct kernels *kernels, size_t program,
+                                    const struct variant *keep);
 
-/* Forgets a generic variant that failed, so that it is tried again when it is asked for. */
-void kernels_forget(struct kernels *kernels, struct variant *variant);
+/* Drops a specialised variant. No kernel of it may be running. */
+void kernels_drop(struct kernels *kernels, struct variant *variant);
+
+/* Forgets generic variants that failed, so that they are tried again when they are asked for. */
+void kernels_forget_failures(struct kernels *kernels);
 
 enum variant_state variant_state(struct kernels *kernels, const struct variant *variant);
 

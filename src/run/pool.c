@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "os/fork.h"
+
 #define THREADS_MAX 8
 #define CROWD 256
 
@@ -14,6 +16,31 @@ static pthread_cond_t done = PTHREAD_COND_INITIALIZER;   /* some task is */
 static struct pool_task *first, **end = &first;          /* those that wait */
 static unsigned waiting;                                 /* how many those are */
 static unsigned threads;
+static bool is_forked; /* in a child of a process that had tasks: they are its parent's */
+
+static pthread_once_t guarded = PTHREAD_ONCE_INIT;
+
+static void hold(void *context) {
+    (void)context;
+    pthread_mutex_lock(&lock);
+}
+
+static void let_go(void *context, bool in_child) {
+    (void)context;
+    if (in_child) {
+        is_forked = is_forked || threads > 0;
+        first = NULL;
+        end = &first;
+        waiting = threads = 0;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void guard_pool(void) {
+    static struct fork_guard guard = {hold, let_go, NULL, FORK_LEVEL_RUNTIME_CACHE, NULL};
+
+    fork_guard_add(&guard);
+}
 
 static struct pool_task *take_first(void) {
     struct pool_task *task = first;
@@ -58,14 +85,17 @@ static unsigned most_threads(void) {
     return processors < THREADS_MAX ? (unsigned)processors : THREADS_MAX;
 }
 
-/* One that no signal of the program's is delivered to. */
+/* One that no signal of the program's is delivered to, but those of its own faults. */
 static bool start_thread(void) {
+    static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
     pthread_attr_t attributes;
     sigset_t all, before;
     pthread_t thread;
     int problem;
 
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof(FAULTS) / sizeof(*FAULTS); i++)
+        sigdelset(&all, FAULTS[i]);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -75,13 +105,24 @@ static bool start_thread(void) {
     return problem == 0;
 }
 
+/* Behind the last urgent one, or behind all. */
+static void put_in_line(struct pool_task *task) {
+    struct pool_task **at = task->is_urgent ? &first : end;
+
+    while (*at && (*at)->is_urgent)
+        at = &(*at)->next;
+    task->next = *at;
+    *at = task;
+    if (!task->next)
+        end = &task->next;
+    waiting++;
+}
+
 void pool_submit(struct pool_task *task) {
+    pthread_once(&guarded, guard_pool);
     pthread_mutex_lock(&lock);
     task->group->pending++;
-    task->next = NULL;
-    *end = task;
-    end = &task->next;
-    waiting++;
+    put_in_line(task);
     if (threads < most_threads() && start_thread())
         threads++;
     else if (threads == 0) /* no thread at all: then this one does it, and nothing else waits */
@@ -133,7 +174,7 @@ void pool_give_up(const void *owner) {
 
 void pool_wait(struct pool_group *group) {
     pthread_mutex_lock(&lock);
-    while (group->pending > 0)
+    while (group->pending > 0 && !is_forked)
         pthread_cond_wait(&done, &lock);
     pthread_mutex_unlock(&lock);
 }

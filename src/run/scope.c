@@ -17,6 +17,7 @@ struct target {
 
 struct cubby_runtime_scope {
     struct cubby_runtime_cache *handle; /* that is saved at exit: a reference, or NULL */
+    bool saves;                         /* kernels: in the handle, or in handles of the engines */
     size_t count;
     struct target targets[];
 };
@@ -42,28 +43,10 @@ static struct cubby_runtime_settings override(const struct cubby_runtime_setting
     return asked;
 }
 
-/* Keeps a copy of what is in force, and puts other settings in its place. */
-static int set(struct cubby_engine *engine, const struct cubby_runtime_settings *overrides,
-               unsigned mask, struct settings *ret_before, struct cubby_error *error) {
-    const struct cubby_runtime_settings asked = override(&engine->settings.now, overrides, mask);
-    struct settings settings;
-    int result = settings_check(&asked, &engine->settings, error);
-
-    if (result < 0)
-        return result;
-    if (settings_equal(&engine->settings, &asked))
-        return settings_copy(&engine->settings, ret_before, error);
-    result = settings_make(&asked, &engine->settings, &settings, error);
-    if (result < 0)
-        return result;
-    engine_swap_settings(engine, &settings);
-    *ret_before = settings;
-    return 0;
-}
-
 /* Whatever was set meanwhile, also by others, is displaced. */
 static void restore(struct cubby_engine *engine, struct settings *before) {
-    if (!settings_equal(&engine->settings, &before->now)) {
+    if (!settings_equal(&engine->settings, &before->now) ||
+        engine->settings.now.runtime_cache != before->now.runtime_cache) {
         engine_swap_settings(engine, before);
         engine_displace_settings(engine, before);
     } else {
@@ -123,13 +106,15 @@ static int set_all(struct cubby_runtime_scope *scope, struct cubby_engine *const
 
     for (size_t i = 0; result == 0 && i < count; i++) {
         struct target *target = &scope->targets[scope->count];
+        struct cubby_runtime_settings asked;
 
         if (is_among(engines, i, engines[i]))
             continue;
         result = engine_begin(engines[i], error);
         if (result < 0)
             break;
-        result = set(engines[i], overrides, mask, &target->before, error);
+        asked = override(&engines[i]->settings.now, overrides, mask);
+        result = engine_set(engines[i], &asked, &target->before, error);
         engine_end(engines[i]);
         if (result < 0)
             break;
@@ -168,7 +153,8 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
         release(scope);
         return result;
     }
-    if ((mask & CUBBY_RUNTIME_SCOPE_RUNTIME_CACHE) && !overrides->runtime_cache_path)
+    scope->saves = mask & CUBBY_RUNTIME_SCOPE_RUNTIME_CACHE;
+    if (scope->saves && !overrides->runtime_cache_path)
         scope->handle = cubby_runtime_cache_ref(overrides->runtime_cache);
     if (scope->handle && !cubby_runtime_cache_has_cache(scope->handle))
         cubby_runtime_cache_load(scope->handle);
@@ -184,7 +170,7 @@ static int save(const struct cubby_runtime_scope *scope, struct cubby_error *err
 
 /* What was asked for within the scope is saved with it. */
 static void wait_for_all(const struct cubby_runtime_scope *scope) {
-    for (size_t i = 0; i < scope->count && scope->handle; i++) {
+    for (size_t i = 0; scope->saves && i < scope->count; i++) {
         if (scope->targets[i].engine)
             cubby_engine_wait_kernels(scope->targets[i].engine);
     }

@@ -20,7 +20,7 @@ static uint64_t place(const struct cubby_engine_plan *plan,
         if (offsets)
             offsets[i] = at;
         bytes = geometry->tensors[i].bytes;
-        if (bytes > UINT64_MAX - ALIGNMENT - at)
+        if (at > UINT64_MAX - ALIGNMENT || bytes > UINT64_MAX - ALIGNMENT - at)
             return UINT64_MAX;
         at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
@@ -32,16 +32,18 @@ bool scratch_fits(const struct scratch *scratch, const struct cubby_engine_plan 
     return place(plan, geometry, NULL) <= (scratch->memory ? scratch->memory->size : 0);
 }
 
-/* Somewhat more than is needed, so that shapes that grow step by step do not each ask for more. */
+/* Where it grows, it gets somewhat more than is needed: shapes that grow step by step would each
+ * ask for more. */
 static int grow(struct scratch *scratch, struct device_context *context, uint64_t needed,
                 struct cubby_error *error) {
     struct device_memory *memory;
-    uint64_t wanted = needed <= UINT64_MAX - needed / 4 ? needed + needed / 4 : needed;
-    int result;
+    const bool grows = scratch->memory && needed <= UINT64_MAX - needed / 4;
+    int result = CUBBY_ERR_NO_MEMORY;
 
     device_memory_free(scratch->memory);
     scratch->memory = NULL;
-    result = device_memory_new(context, wanted, NULL, &memory, NULL);
+    if (grows)
+        result = device_memory_new(context, needed + needed / 4, NULL, &memory, NULL);
     if (result < 0)
         result = device_memory_new(context, needed, NULL, &memory, error);
     if (result == 0)

@@ -64,11 +64,17 @@ int settings_check(const struct cubby_runtime_settings *asked, const struct sett
     return 0;
 }
 
+/* True if both are for a handle of the engine's own, which can be the same one. */
+static bool same_path(const struct cubby_runtime_settings *left,
+                      const struct cubby_runtime_settings *right) {
+    return has_path(left) && same_text(left->runtime_cache_path, right->runtime_cache_path) &&
+           left->runtime_cache_max_size == right->runtime_cache_max_size;
+}
+
 bool settings_equal(const struct settings *settings, const struct cubby_runtime_settings *asked) {
     const struct cubby_runtime_settings *now = &settings->now;
     const bool same_cache = has_path(asked)
-                                ? same_text(asked->runtime_cache_path, now->runtime_cache_path) &&
-                                      asked->runtime_cache_max_size == now->runtime_cache_max_size
+                                ? same_path(asked, now)
                                 : !has_path(now) && asked->runtime_cache == now->runtime_cache;
 
     return same_cache && asked->cuda_graph_strategy == now->cuda_graph_strategy &&
@@ -92,9 +98,7 @@ static int open_path(struct cubby_runtime_settings *settings, struct cubby_error
 int settings_make(const struct cubby_runtime_settings *asked, const struct settings *before,
                   struct settings *ret_settings, struct cubby_error *error) {
     struct settings made = {.now = *asked};
-    const bool goes_on = before && has_path(asked) &&
-                         same_text(asked->runtime_cache_path, before->now.runtime_cache_path) &&
-                         asked->runtime_cache_max_size == before->now.runtime_cache_max_size;
+    const bool goes_on = before && same_path(asked, &before->now);
     int result = 0;
 
     if (has_path(asked)) {

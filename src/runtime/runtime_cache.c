@@ -185,13 +185,17 @@ static int make_live(struct cubby_runtime_cache *cache,
     return 0;
 }
 
-static int check_same(const struct cubby_runtime_cache *cache,
+/* Where no driver was known before, it is now. */
+static int check_same(struct cubby_runtime_cache *cache,
                       const struct cubby_runtime_identity *identity, struct cubby_error *error) {
-    const struct cubby_runtime_identity *live = &cache->identity;
+    struct cubby_runtime_identity *live = &cache->identity;
 
     if (identity_equal(live, identity) &&
-        (live->driver_version == identity->driver_version || identity->driver_version == 0))
+        (live->driver_version == identity->driver_version || live->driver_version == 0 ||
+         identity->driver_version == 0)) {
+        identity_raise(live, identity);
         return 0;
+    }
     return error_set(error, CUBBY_ERR_INVALID,
                      "this runtime cache is in use for %s (driver CUDA %d) and cannot be for %s "
                      "(driver CUDA %d) with %s toolchain as well: make a handle for each",
