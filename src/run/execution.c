@@ -84,9 +84,11 @@ int execution_new(const struct kernels_setup *setup, int device,
 
 /* What is on the device; its context is current where there is one. */
 static void clear(struct execution *execution) {
-    if (execution->stream)
-        stream_sync(execution->context->driver, execution->stream->handle, NULL);
-    recording_free(&execution->recording, execution->context ? execution->context->driver : NULL);
+    const struct driver *driver = execution->context ? execution->context->driver : NULL;
+
+    if (driver && execution->stream)
+        stream_sync(driver, execution->stream->handle, NULL);
+    recording_free(&execution->recording, driver);
     scratch_free(&execution->scratch);
     kernels_free(execution->kernels);
     device_stream_free(execution->stream);
