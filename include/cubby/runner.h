@@ -200,6 +200,13 @@ int cubby_engine_sync(struct cubby_engine *engine, struct cubby_error *error);
  */
 void cubby_engine_wait_kernels(struct cubby_engine *engine);
 
+/**
+ * Gets everything ready for values of the dims, so that the next enqueue with them allocates,
+ * compiles, loads and waits for nothing: what a capture needs (see below).
+ */
+int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
+                         struct cubby_error *error);
+
 /** What happened to an engine since it was made. */
 struct cubby_engine_stats {
     uint64_t enqueues;     /**< runs */
@@ -218,6 +225,85 @@ struct cubby_engine_stats {
 
 /** Fills @p ret_stats. */
 void cubby_engine_stats(struct cubby_engine *engine, struct cubby_engine_stats *ret_stats);
+
+/* ---- Streams ----------------------------------------------------------------------------- */
+
+/*
+ * Where an enqueue goes: into the engine's external stream, if it has one; else, with passthrough,
+ * into the stream that the calling thread works in, if it said which; else into the engine's own,
+ * after what is in the thread's stream, and before what comes there later.
+ *
+ * While the thread's stream captures, launches are recorded there, whatever passthrough says, and
+ * nothing else happens: everything has to be ready (cubby_engine_prepare()), and an engine that may
+ * still swap kernels, as it is lazy and has dims to specialise for, is refused. What was recorded
+ * uses the engine's kernels and scratch tensors: the engine has to stay, its settings too, and its
+ * runs and those of the graph have to follow one after the other.
+ */
+
+/** A stream of the driver's: CUstream. */
+struct CUstream_st;
+
+/**
+ * Has the engine run in a stream of the caller's from the next enqueue on, ordered after its runs
+ * before. The stream has to stay until another takes its place.
+ * @return 0; CUBBY_ERR_INVALID for NULL, for the legacy and per-thread streams, for one of another
+ *         device, and for one that captures; CUBBY_ERR_BUSY
+ */
+int cubby_engine_set_external_stream(struct cubby_engine *engine, struct CUstream_st *stream,
+                                     struct cubby_error *error);
+
+/** Has the engine run in its own stream again. */
+int cubby_engine_clear_external_stream(struct cubby_engine *engine, struct cubby_error *error);
+
+/** Its external stream, or NULL. */
+struct CUstream_st *cubby_engine_get_external_stream(struct cubby_engine *engine);
+
+/** True if it has one. */
+bool cubby_engine_has_external_stream(struct cubby_engine *engine);
+
+/** A stream for an engine, by the engine's name. */
+struct cubby_stream_binding {
+    const char *name;
+    struct CUstream_st *stream;
+};
+
+/** Streams that are bound until the scope is left. */
+struct cubby_stream_scope;
+
+/**
+ * Binds external streams to engines by their names: all of them, or none where one fails. All names
+ * are looked at before any is bound.
+ * @param[out] ret_scope to be given to cubby_stream_scope_exit(); NULL to bind for good
+ * @return 0; CUBBY_ERR_INVALID for a name that no engine has, or two, and for one that is given
+ *         twice; as cubby_engine_set_external_stream()
+ */
+int cubby_engines_bind_streams(struct cubby_engine *const *engines, size_t count,
+                               const struct cubby_stream_binding *bindings, size_t binding_count,
+                               struct cubby_stream_scope **ret_scope, struct cubby_error *error);
+
+/** Restores the streams that were bound before, or none, and releases the scope. NULL-safe. */
+int cubby_stream_scope_exit(struct cubby_stream_scope *scope, struct cubby_error *error);
+
+/** The stream that a thread works in, from enter to leave; on its stack. Fields are private. */
+struct cubby_stream_guard {
+    struct CUstream_st *stream;
+    int device;
+    struct cubby_stream_guard *outer;
+};
+
+/** Says in which stream the calling thread works; NULL for the default stream. They nest. */
+int cubby_stream_guard_enter(struct cubby_stream_guard *guard, struct CUstream_st *stream,
+                             struct cubby_error *error);
+
+/** Goes back to the guard before. By the same thread, the innermost first. */
+void cubby_stream_guard_leave(struct cubby_stream_guard *guard);
+
+/** Whether engines run in the stream that their caller works in. For the process; off at first. */
+void cubby_stream_passthrough_set(bool on);
+bool cubby_stream_passthrough(void);
+
+/** True if the engine can be recorded into a graph of the caller's: it swaps no kernels. */
+bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine);
 
 /* ---- Scopes -------------------------------------------------------------------------------------
  */

@@ -24,7 +24,8 @@ struct cubby_engine {
     pthread_mutex_t lock; /* recursive, for callbacks; guards all below */
     bool is_busy;         /* with a call that changes it, of the thread that has the lock */
     struct settings settings;
-    struct execution *execution; /* NULL until it is needed */
+    struct execution *execution;  /* NULL until it is needed */
+    struct CUstream_st *external; /* NULL for none */
     struct shape shape;
     uint64_t *addresses; /* of the tensors, in the present call */
 };

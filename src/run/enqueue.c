@@ -5,6 +5,7 @@
 
 #include "run/engine.h"
 #include "run/front.h"
+#include "run/streams.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -80,24 +81,23 @@ static int get_execution(struct cubby_engine *engine, struct execution **ret_exe
 
 /* ---- What the caller gave ---------------------------------------------------------------- */
 
-static int set_shape(struct cubby_engine *engine, const struct cubby_engine_call *call,
+static int set_shape(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
                      struct cubby_error *error) {
-    const size_t size = engine->plan->dim_count * sizeof(*call->dims);
+    const size_t size = engine->plan->dim_count * sizeof(*dims);
     struct cubby_engine_geometry *geometry;
     struct shape *shape = &engine->shape;
     int result;
 
-    if (shape->serial > 0 && call->dim_count == engine->plan->dim_count &&
-        (size == 0 || memcmp(shape->dims, call->dims, size) == 0))
+    if (shape->serial > 0 && dim_count == engine->plan->dim_count &&
+        (size == 0 || memcmp(shape->dims, dims, size) == 0))
         return 0;
-    result =
-        cubby_engine_plan_evaluate(engine->plan, call->dims, call->dim_count, &geometry, error);
+    result = cubby_engine_plan_evaluate(engine->plan, dims, dim_count, &geometry, error);
     if (result < 0)
         return result;
     cubby_engine_geometry_free(shape->geometry);
     shape->geometry = geometry;
     if (size > 0)
-        memcpy(shape->dims, call->dims, size);
+        memcpy(shape->dims, dims, size);
     shape->serial = shape->serial == UINT32_MAX ? 1 : shape->serial + 1;
     return 0;
 }
@@ -152,17 +152,61 @@ static int set_buffers(struct cubby_engine *engine, const struct cubby_engine_ca
 
 /* ---- Running ----------------------------------------------------------------------------- */
 
+/* In someone else's capture nothing may happen but launches, and these have to stay what they are.
+ */
+static int check_capture(struct cubby_engine *engine, struct cubby_error *error) {
+    if (!cubby_engine_is_monolithic_capturable(engine))
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s cannot be recorded: it is lazy, and would swap kernels later; "
+                         "set dynamic_shapes_kernel_specialization_strategy to 1 (eager) or 2 "
+                         "(none)",
+                         engine->name);
+    if (!engine->execution || !execution_is_ready(engine->execution, &engine->shape))
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s cannot be recorded: not everything is ready for these dims; "
+                         "call cubby_engine_prepare() before the capture begins",
+                         engine->name);
+    return 0;
+}
+
 static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
                    struct cubby_error *error) {
+    struct destination destination;
     struct execution *execution;
-    int result = set_shape(engine, call, error);
+    int result = set_shape(engine, call->dims, call->dim_count, error);
 
     if (result == 0)
         result = set_buffers(engine, call, error);
     if (result == 0)
+        result = streams_choose(engine, &destination, error);
+    if (result == 0 && destination.captures)
+        result = check_capture(engine, error);
+    if (result == 0)
         result = get_execution(engine, &execution, error);
-    return result == 0 ? execution_run(execution, &engine->shape, engine->addresses, error)
-                       : result;
+    return result == 0
+               ? execution_run(execution, &engine->shape, engine->addresses, &destination, error)
+               : result;
+}
+
+static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
+                   struct cubby_error *error) {
+    struct execution *execution;
+    int result = set_shape(engine, dims, dim_count, error);
+
+    if (result == 0)
+        result = get_execution(engine, &execution, error);
+    return result == 0 ? execution_prepare(execution, &engine->shape, error) : result;
+}
+
+int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
+                         struct cubby_error *error) {
+    int result = engine_begin(engine, error);
+
+    if (result < 0)
+        return result;
+    result = prepare(engine, dims, dim_count, error);
+    engine_end(engine);
+    return result;
 }
 
 int cubby_engine_enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,

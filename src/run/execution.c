@@ -8,6 +8,7 @@
 #include "driver/launch.h"
 #include "driver/stream.h"
 #include "run/launches.h"
+#include "run/order.h"
 #include "run/recording.h"
 #include "run/scratch.h"
 #include "util/error.h"
@@ -19,6 +20,7 @@ struct execution {
     enum cubby_specialization_strategy strategy;
     struct device_context *context; /* a reference */
     struct device_stream *stream;
+    struct order order;
     struct kernels *kernels;
     struct scratch scratch;
     struct launches launches;
@@ -41,6 +43,9 @@ static int fill(struct execution *execution, const struct kernels_setup *setup, 
         result = device_stream_new(execution->context, 0, &execution->stream, error);
     if (result == 0)
         result = kernels_new(setup, execution->context, &execution->kernels, error);
+    if (result == 0)
+        execution->order =
+            (struct order){.context = execution->context, .own = execution->stream->handle};
     if (result == 0)
         result = launches_init(&execution->launches, setup->plan, error);
     if (result == 0)
@@ -87,7 +92,8 @@ static void clear(struct execution *execution) {
     const struct driver *driver = execution->context ? execution->context->driver : NULL;
 
     if (driver && execution->stream)
-        stream_sync(driver, execution->stream->handle, NULL);
+        order_sync(&execution->order, NULL);
+    order_free(&execution->order);
     recording_free(&execution->recording, driver);
     scratch_free(&execution->scratch);
     kernels_free(execution->kernels);
@@ -119,7 +125,7 @@ int execution_sync(struct execution *execution, struct cubby_error *error) {
 
     if (result < 0)
         return result;
-    result = stream_sync(execution->context->driver, execution->stream->handle, error);
+    result = order_sync(&execution->order, error);
     device_context_leave(execution->context);
     return result;
 }
@@ -301,28 +307,96 @@ static int prepare(struct execution *execution, const struct shape *shape,
     return result;
 }
 
+/* ---- In someone else's capture ------------------------------------------------------------ */
+
+static const struct variant *find_done(const struct execution *execution, size_t program,
+                                       const int64_t *dims) {
+    const struct variant *variant = NULL;
+
+    if (may_be_specialised(execution, program)) {
+        variant = kernels_find_done(execution->kernels, program, dims);
+        if (!variant || variant->state == VARIANT_READY)
+            return variant;
+    }
+    variant = kernels_find_done(execution->kernels, program, NULL);
+    return variant && variant->state == VARIANT_READY ? variant : NULL;
+}
+
+bool execution_is_ready(struct execution *execution, const struct shape *shape) {
+    for (size_t i = 0; i < execution->plan->program_count; i++) {
+        if (!find_done(execution, i, shape->dims))
+            return false;
+    }
+    return scratch_fits(&execution->scratch, execution->plan, shape->geometry);
+}
+
+/* What is recorded will be run when we know nothing of it. */
+static void pin(struct execution *execution) {
+    for (size_t i = 0; i < execution->plan->program_count; i++)
+        execution->chosen[i]->is_pinned = true;
+    execution->scratch.is_pinned = execution->scratch.memory != NULL;
+}
+
+/* ---- In a stream --------------------------------------------------------------------------- */
+
+static int launch(struct execution *execution, struct CUstream_st *stream,
+                  struct cubby_error *error) {
+    if (execution->records && execution->is_final)
+        return recording_run(&execution->recording, &execution->launches, execution->context,
+                             stream, execution->events, error);
+    return launches_run(&execution->launches, execution->context, stream, error);
+}
+
+static int launch_in_order(struct execution *execution, const struct destination *destination,
+                           struct cubby_error *error) {
+    struct order *order = &execution->order;
+    struct CUstream_st *stream = destination->is_own ? order->own : destination->stream;
+    int result = order_begin(order, stream, error);
+
+    if (result == 0 && destination->has_caller)
+        result = order_after_caller(order, destination->caller, error);
+    if (result == 0)
+        result = launch(execution, stream, error);
+    if (result == 0)
+        result = order_end(order, stream, error);
+    if (result == 0 && destination->has_caller)
+        result = order_before_caller(order, destination->caller, error);
+    return result;
+}
+
 /* The device's context is current. */
 static int run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
-               struct cubby_error *error) {
+               const struct destination *destination, struct cubby_error *error) {
     int result = prepare(execution, shape, error);
 
     if (result < 0)
         return result;
     launches_point(&execution->launches, addresses, execution->scratch.offsets,
                    scratch_address(&execution->scratch));
-    if (execution->records && execution->is_final)
-        return recording_run(&execution->recording, &execution->launches, execution->context,
-                             execution->stream->handle, execution->events, error);
-    return launches_run(&execution->launches, execution->context, execution->stream->handle, error);
+    if (!destination->captures)
+        return launch_in_order(execution, destination, error);
+    pin(execution);
+    return launches_run(&execution->launches, execution->context, destination->stream, error);
 }
 
-int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
-                  struct cubby_error *error) {
+int execution_prepare(struct execution *execution, const struct shape *shape,
+                      struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
 
     if (result < 0)
         return result;
-    result = run(execution, shape, addresses, error);
+    result = prepare(execution, shape, error);
+    device_context_leave(execution->context);
+    return result;
+}
+
+int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
+                  const struct destination *destination, struct cubby_error *error) {
+    int result = device_context_enter(execution->context, error);
+
+    if (result < 0)
+        return result;
+    result = run(execution, shape, addresses, destination, error);
     device_context_leave(execution->context);
     if (result == 0)
         count_run(execution);

@@ -24,9 +24,25 @@ int execution_new(const struct kernels_setup *setup, int device,
 /* Waits for its work on the device. NULL-safe. */
 void execution_free(struct execution *execution);
 
-/* Puts all launches into the stream. addresses: of each tensor of the plan, but of scratch. */
+/* Where a run goes. */
+struct destination {
+    struct CUstream_st *stream; /* where it is not our own */
+    bool is_own;
+    bool captures;   /* someone else's capture: everything has to be ready */
+    bool has_caller; /* our own, between what is and what will be in another stream: */
+    struct CUstream_st *caller;
+};
+
+/* Gets ready for a shape. */
+int execution_prepare(struct execution *execution, const struct shape *shape,
+                      struct cubby_error *error);
+
+/* True if a run of that shape needs nothing but its launches, and the same ones for ever. */
+bool execution_is_ready(struct execution *execution, const struct shape *shape);
+
+/* Puts all launches into a stream. addresses: of each tensor of the plan, but of scratch. */
 int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
-                  struct cubby_error *error);
+                  const struct destination *destination, struct cubby_error *error);
 
 int execution_sync(struct execution *execution, struct cubby_error *error);
 

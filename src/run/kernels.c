@@ -286,6 +286,12 @@ struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64
 
 /* ---- Afterwards -------------------------------------------------------------------------- */
 
+struct variant *kernels_find_done(struct kernels *kernels, size_t program, const int64_t *dims) {
+    struct variant *variant = find(kernels, program, dims);
+
+    return variant && variant_state(kernels, variant) != VARIANT_PENDING ? variant : NULL;
+}
+
 struct variant *kernels_find_oldest(struct kernels *kernels, size_t program,
                                     const struct variant *keep) {
     const struct family *family = &kernels->families[program];
@@ -294,7 +300,8 @@ struct variant *kernels_find_oldest(struct kernels *kernels, size_t program,
     for (size_t i = 0; family->count == VARIANTS_MAX && i < family->count; i++) {
         struct variant *variant = family->specialised[i];
 
-        if (variant != keep && variant_state(kernels, variant) != VARIANT_PENDING &&
+        if (variant != keep && !variant->is_pinned &&
+            variant_state(kernels, variant) != VARIANT_PENDING &&
             (!oldest || variant->asked < oldest->asked))
             oldest = variant;
     }

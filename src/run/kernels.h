@@ -34,6 +34,7 @@ struct variant {
     /* Of whoever asks: */
     uint64_t asked;  /* the time of the last time */
     bool was_missed; /* the generic one ran in its place */
+    bool is_pinned;  /* a graph of someone else's has it: it stays */
 };
 
 struct kernels;
@@ -63,6 +64,9 @@ void kernels_free(struct kernels *kernels);
  */
 struct variant *kernels_ask(struct kernels *kernels, size_t program, const int64_t *dims,
                             bool can_do_without);
+
+/* The variant, if it is there and not pending; borrowed, else NULL. */
+struct variant *kernels_find_done(struct kernels *kernels, size_t program, const int64_t *dims);
 
 /* Where a program has as many variants as it may: the one that was asked for longest ago and is
  * neither pending nor to be kept; else NULL. Borrowed. */

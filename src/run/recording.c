@@ -37,8 +37,9 @@ static bool same_launch(const struct kernel_launch *left, const struct kernel_la
            memcmp(left->block, right->block, sizeof(left->block)) == 0;
 }
 
-static bool is_as_recorded(const struct recording *recording, const struct launches *launches) {
-    if (!recording->is_current)
+static bool is_as_recorded(const struct recording *recording, const struct launches *launches,
+                           const struct CUstream_st *stream) {
+    if (!recording->is_current || recording->stream != stream)
         return false;
     for (size_t i = 0; i < launches->plan->launch_count; i++) {
         if (!same_launch(&recording->launches[i], &launches->launches[i]))
@@ -87,6 +88,7 @@ static int record(struct recording *recording, const struct launches *launches,
     if (result < 0)
         return result;
     remember(recording, launches);
+    recording->stream = stream;
     count_event(events, RUN_CAPTURE);
     if (updated)
         count_event(events, RUN_UPDATE);
@@ -98,7 +100,7 @@ int recording_run(struct recording *recording, const struct launches *launches,
                   struct run_events *events, struct cubby_error *error) {
     int result = 0;
 
-    if (!is_as_recorded(recording, launches))
+    if (!is_as_recorded(recording, launches, stream))
         result = record(recording, launches, context, stream, events, error);
     if (result == 0)
         result = graph_exec_launch(context->driver, recording->exec, stream, error);

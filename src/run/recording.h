@@ -8,7 +8,8 @@
 
 struct recording {
     struct CUgraphExec_st *exec; /* NULL before the first */
-    bool is_current;             /* it does what launches and values say */
+    bool is_current;             /* it does what launches and values say, */
+    struct CUstream_st *stream;  /* in the context of that stream */
     struct kernel_launch *launches;
     uint64_t *values;
 };

@@ -32,16 +32,37 @@ bool scratch_fits(const struct scratch *scratch, const struct cubby_engine_plan 
     return place(plan, geometry, NULL) <= (scratch->memory ? scratch->memory->size : 0);
 }
 
+/* Frees the memory, or keeps it for whoever has its address. */
+static int let_go(struct scratch *scratch, struct cubby_error *error) {
+    struct kept_memory *kept;
+
+    if (!scratch->is_pinned) {
+        device_memory_free(scratch->memory);
+        scratch->memory = NULL;
+        return 0;
+    }
+    kept = malloc(sizeof(*kept));
+    if (!kept)
+        return error_no_memory(error);
+    *kept = (struct kept_memory){scratch->memory, scratch->kept};
+    scratch->kept = kept;
+    scratch->memory = NULL;
+    scratch->is_pinned = false;
+    return 0;
+}
+
 /* Where it grows, it gets somewhat more than is needed: shapes that grow step by step would each
  * ask for more. */
 static int grow(struct scratch *scratch, struct device_context *context, uint64_t needed,
                 struct cubby_error *error) {
     struct device_memory *memory;
     const bool grows = scratch->memory && needed <= UINT64_MAX - needed / 4;
-    int result = CUBBY_ERR_NO_MEMORY;
+    int result;
 
-    device_memory_free(scratch->memory);
-    scratch->memory = NULL;
+    result = let_go(scratch, error);
+    if (result < 0)
+        return result;
+    result = CUBBY_ERR_NO_MEMORY;
     if (grows)
         result = device_memory_new(context, needed + needed / 4, NULL, &memory, NULL);
     if (result < 0)
@@ -73,6 +94,13 @@ uint64_t scratch_address(const struct scratch *scratch) {
 }
 
 void scratch_free(struct scratch *scratch) {
+    struct kept_memory *next;
+
+    for (struct kept_memory *kept = scratch->kept; kept; kept = next) {
+        next = kept->next;
+        device_memory_free(kept->memory);
+        free(kept);
+    }
     device_memory_free(scratch->memory);
     free(scratch->offsets);
 }

@@ -6,9 +6,17 @@
 #include "driver/memory.h"
 #include "engine/plan.h"
 
+/* Memory that a graph of someone else's uses. */
+struct kept_memory {
+    struct device_memory *memory;
+    struct kept_memory *next;
+};
+
 struct scratch {
     struct device_memory *memory; /* NULL before the first that is needed */
-    uint64_t *offsets;            /* of each tensor of the plan; of no meaning for others */
+    bool is_pinned;               /* it is kept when it is replaced */
+    struct kept_memory *kept;
+    uint64_t *offsets; /* of each tensor of the plan; of no meaning for others */
 };
 
 /* True if the tensors fit into the memory that is there. */

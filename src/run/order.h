@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runs of an engine one after the other, also where they go into different streams: they share
+ * its scratch tensors. The device's context is current. */
+#ifndef CUBBY_RUN_ORDER_H
+#define CUBBY_RUN_ORDER_H
+
+#include "driver/event.h"
+
+struct order {
+    struct device_context *context; /* borrowed */
+    struct CUstream_st *own;        /* the engine's stream */
+    bool has_run;
+    struct CUstream_st *last;    /* of the last run; it may be gone, unless it is our own */
+    struct device_event *done;   /* behind the last run, unless that was in our own stream */
+    struct device_event *caller; /* behind what the caller had put into its stream */
+};
+
+/* Makes what comes into the stream wait for the last run. */
+int order_begin(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
+
+/* The last run is in that stream. */
+int order_end(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
+
+/* Makes our own stream wait for the caller's, before a run; and the caller's for ours, behind it.
+ */
+int order_after_caller(struct order *order, struct CUstream_st *caller, struct cubby_error *error);
+int order_before_caller(struct order *order, struct CUstream_st *caller, struct cubby_error *error);
+
+/* Waits for the last run. */
+int order_sync(struct order *order, struct cubby_error *error);
+
+void order_free(struct order *order);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/streams.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver/graph.h"
+#include "driver/stream.h"
+#include "run/guard.h"
+#include "util/error.h"
+
+/* ---- Choosing ----------------------------------------------------------------------------- */
+
+/* The default streams never capture. */
+static int find_capture(struct CUstream_st *stream, bool *ret_captures, struct cubby_error *error) {
+    const struct driver *driver;
+    int result = driver_open(&driver, error);
+
+    *ret_captures = false;
+    if (result < 0 || !stream || stream == DRIVER_STREAM_LEGACY ||
+        stream == DRIVER_STREAM_PER_THREAD)
+        return result;
+    return capture_is_active(driver, stream, ret_captures, error);
+}
+
+static int choose_external(const struct cubby_engine *engine, struct destination *destination,
+                           struct cubby_error *error) {
+    int result = find_capture(engine->external, &destination->captures, error);
+
+    destination->stream = engine->external;
+    if (result < 0 || !destination->captures)
+        return result;
+    return error_set(error, CUBBY_ERR_INVALID,
+                     "engine %s: its external stream captures: clear it, and enter a guard of the "
+                     "stream that is to record the engine",
+                     engine->name);
+}
+
+static int check_guard(const struct cubby_engine *engine, const struct cubby_stream_guard *guard,
+                       struct cubby_error *error) {
+    if (guard->device < 0 || guard->device == engine->device.handle)
+        return 0;
+    return error_set(error, CUBBY_ERR_INVALID,
+                     "engine %s: it runs on device %d, and the stream that the thread works in is "
+                     "of another (%d)",
+                     engine->name, engine->device.handle, guard->device);
+}
+
+static int choose_guarded(const struct cubby_engine *engine, const struct cubby_stream_guard *guard,
+                          struct destination *destination, struct cubby_error *error) {
+    int result = find_capture(guard->stream, &destination->captures, error);
+
+    if (result < 0)
+        return result;
+    destination->is_own = !destination->captures && !cubby_stream_passthrough();
+    destination->has_caller = destination->is_own;
+    destination->stream = destination->caller = guard->stream;
+    return destination->is_own ? 0 : check_guard(engine, guard, error);
+}
+
+int streams_choose(const struct cubby_engine *engine, struct destination *ret_destination,
+                   struct cubby_error *error) {
+    const struct cubby_stream_guard *guard = guard_current();
+
+    *ret_destination = (struct destination){.is_own = !engine->external};
+    if (engine->external)
+        return choose_external(engine, ret_destination, error);
+    return guard ? choose_guarded(engine, guard, ret_destination, error) : 0;
+}
+
+bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
+    bool may_swap = false;
+
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < engine->plan->program_count; i++)
+        may_swap = may_swap || engine->plan->programs[i].view.specialize_count > 0;
+    may_swap = may_swap && engine->settings.now.dynamic_shapes_kernel_specialization_strategy ==
+                               CUBBY_SPECIALIZATION_LAZY;
+    pthread_mutex_unlock(&engine->lock);
+    return !may_swap;
+}
+
+/* ---- External streams --------------------------------------------------------------------- */
+
+static int check_external(const struct cubby_engine *engine, struct CUstream_st *stream,
+                          struct cubby_error *error) {
+    const struct driver *driver;
+    bool captures = false;
+    int device = 0, result = driver_open(&driver, error);
+
+    if (result == 0)
+        result = find_capture(stream, &captures, error);
+    if (result == 0 && captures)
+        result = error_set(error, CUBBY_ERR_INVALID,
+                           "engine %s: the stream captures: bind it before the capture begins",
+                           engine->name);
+    if (result == 0)
+        result = stream_find_device(driver, stream, &device, error);
+    if (result == 0 && device != engine->device.handle)
+        result = error_set(error, CUBBY_ERR_INVALID,
+                           "engine %s: it runs on device %d, and the stream is of device %d: pass "
+                           "a stream of its own device",
+                           engine->name, engine->device.handle, device);
+    return result;
+}
+
+static int set_external(struct cubby_engine *engine, struct CUstream_st *stream,
+                        struct CUstream_st **ret_before, struct cubby_error *error) {
+    int result = engine_begin(engine, error);
+
+    if (result < 0)
+        return result;
+    if (stream)
+        result = check_external(engine, stream, error);
+    *ret_before = engine->external;
+    if (result == 0)
+        engine->external = stream;
+    engine_end(engine);
+    return result;
+}
+
+int cubby_engine_set_external_stream(struct cubby_engine *engine, struct CUstream_st *stream,
+                                     struct cubby_error *error) {
+    struct CUstream_st *before;
+
+    if (!stream)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: the default stream is of no device: pass one made with "
+                         "cuStreamCreate, or clear the external stream",
+                         engine->name);
+    return set_external(engine, stream, &before, error);
+}
+
+int cubby_engine_clear_external_stream(struct cubby_engine *engine, struct cubby_error *error) {
+    struct CUstream_st *before;
+
+    return set_external(engine, NULL, &before, error);
+}
+
+struct CUstream_st *cubby_engine_get_external_stream(struct cubby_engine *engine) {
+    struct CUstream_st *stream;
+
+    pthread_mutex_lock(&engine->lock);
+    stream = engine->external;
+    pthread_mutex_unlock(&engine->lock);
+    return stream;
+}
+
+bool cubby_engine_has_external_stream(struct cubby_engine *engine) {
+    return cubby_engine_get_external_stream(engine) != NULL;
+}
+
+/* ---- Several by name ---------------------------------------------------------------------- */
+
+struct bound {
+    struct cubby_engine *engine; /* a reference; NULL once it was restored */
+    struct CUstream_st *before;
+};
+
+struct cubby_stream_scope {
+    size_t count;
+    struct bound bound[];
+};
+
+static int find_named(struct cubby_engine *const *engines, size_t count, const char *name,
+                      struct cubby_engine **ret_engine, struct cubby_error *error) {
+    struct cubby_engine *found = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(engines[i]->name, name) != 0 || engines[i] == found)
+            continue;
+        if (found)
+            return error_set(error, CUBBY_ERR_INVALID,
+                             "two engines are called \"%s\": give them names of their own to bind "
+                             "streams by",
+                             name);
+        found = engines[i];
+    }
+    if (!found)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "no engine is called \"%s\": expected the name of one of the %zu given",
+                         name, count);
+    *ret_engine = found;
+    return 0;
+}
+
+/* Finds the engines of all bindings, each once. */
+static int find_all(struct cubby_engine *const *engines, size_t count,
+                    const struct cubby_stream_binding *bindings, size_t binding_count,
+                    struct cubby_engine **found, struct cubby_error *error) {
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < binding_count; i++) {
+        result = find_named(engines, count, bindings[i].name, &found[i], error);
+        for (size_t j = 0; result == 0 && j < i; j++) {
+            if (found[j] == found[i])
+                result =
+                    error_set(error, CUBBY_ERR_INVALID,
+                              "engine %s is given two streams: expected one", bindings[i].name);
+        }
+    }
+    return result;
+}
+
+static int restore_all(struct cubby_stream_scope *scope, struct cubby_error *error) {
+    int result = 0;
+
+    for (size_t i = scope->count; i > 0; i--) {
+        struct bound *bound = &scope->bound[i - 1];
+        struct CUstream_st *within;
+        int one = bound->engine ? set_external(bound->engine, bound->before, &within, error) : 0;
+
+        if (one == 0) {
+            cubby_engine_unref(bound->engine);
+            bound->engine = NULL;
+        } else if (result == 0) {
+            result = one;
+        }
+    }
+    return result;
+}
+
+static int bind_all(struct cubby_stream_scope *scope, struct cubby_engine *const *found,
+                    const struct cubby_stream_binding *bindings, size_t count,
+                    struct cubby_error *error) {
+    for (size_t i = 0; i < count; i++) {
+        struct bound *bound = &scope->bound[i];
+        int result = bindings[i].stream
+                         ? set_external(found[i], bindings[i].stream, &bound->before, error)
+                         : cubby_engine_set_external_stream(found[i], NULL, error);
+
+        if (result < 0)
+            return result;
+        bound->engine = cubby_engine_ref(found[i]);
+        scope->count++;
+    }
+    return 0;
+}
+
+/* Gives the engines back without restoring anything. */
+static void release(struct cubby_stream_scope *scope) {
+    for (size_t i = 0; i < scope->count; i++)
+        cubby_engine_unref(scope->bound[i].engine);
+    free(scope);
+}
+
+int cubby_engines_bind_streams(struct cubby_engine *const *engines, size_t count,
+                               const struct cubby_stream_binding *bindings, size_t binding_count,
+                               struct cubby_stream_scope **ret_scope, struct cubby_error *error) {
+    struct cubby_engine **found = calloc(binding_count + 1, sizeof(struct cubby_engine *));
+    struct cubby_stream_scope *scope =
+        calloc(1, sizeof(*scope) + binding_count * sizeof(scope->bound[0]));
+    int result = found && scope ? 0 : error_no_memory(error);
+
+    if (result == 0)
+        result = find_all(engines, count, bindings, binding_count, found, error);
+    if (result == 0)
+        result = bind_all(scope, found, bindings, binding_count, error);
+    if (result < 0 && scope)
+        restore_all(scope, NULL);
+    free(found);
+    if (result == 0 && ret_scope)
+        *ret_scope = scope;
+    else if (scope)
+        release(scope);
+    return result;
+}
+
+int cubby_stream_scope_exit(struct cubby_stream_scope *scope, struct cubby_error *error) {
+    int result = scope ? restore_all(scope, error) : 0;
+
+    if (scope && result == 0)
+        release(scope);
+    return result;
+}

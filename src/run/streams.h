@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Into which stream an engine's next run goes. */
+#ifndef CUBBY_RUN_STREAMS_H
+#define CUBBY_RUN_STREAMS_H
+
+#include "run/engine.h"
+
+/* Between engine_begin() and engine_end(). Returns 0; INVALID for a stream that cannot be used now.
+ */
+int streams_choose(const struct cubby_engine *engine, struct destination *ret_destination,
+                   struct cubby_error *error);
+
+#endif
