@@ -287,13 +287,11 @@ int cubby_stream_scope_exit(struct cubby_stream_scope *scope, struct cubby_error
 /** The stream that a thread works in, from enter to leave; on its stack. Fields are private. */
 struct cubby_stream_guard {
     struct CUstream_st *stream;
-    int device;
     struct cubby_stream_guard *outer;
 };
 
 /** Says in which stream the calling thread works; NULL for the default stream. They nest. */
-int cubby_stream_guard_enter(struct cubby_stream_guard *guard, struct CUstream_st *stream,
-                             struct cubby_error *error);
+void cubby_stream_guard_enter(struct cubby_stream_guard *guard, struct CUstream_st *stream);
 
 /** Goes back to the guard before. By the same thread, the innermost first. */
 void cubby_stream_guard_leave(struct cubby_stream_guard *guard);

@@ -11,24 +11,68 @@
 
 /* ---- Choosing ----------------------------------------------------------------------------- */
 
-/* The default streams never capture. */
-static int find_capture(struct CUstream_st *stream, bool *ret_captures, struct cubby_error *error) {
-    const struct driver *driver;
-    int result = driver_open(&driver, error);
+/* What a stream is, asked with the context of the engine's device. */
+struct stream_facts {
+    bool is_default; /* of whatever device; it never captures */
+    bool captures;
+    int device; /* of a stream that neither captures nor is a default one */
+};
 
-    *ret_captures = false;
-    if (result < 0 || !stream || stream == DRIVER_STREAM_LEGACY ||
-        stream == DRIVER_STREAM_PER_THREAD)
+/* Drivers differ in whether a stream of another context can be asked at all whether it captures; of
+ * what device it is can be found out for each. */
+static int ask(struct device_context *context, struct CUstream_st *stream,
+               struct stream_facts *facts, struct cubby_error *error) {
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    int result = capture_is_active(context->driver, stream, &facts->captures, &problem);
+
+    if (!facts->captures &&
+        stream_find_device(context->driver, stream, &facts->device, NULL) == 0 &&
+        (result == 0 || facts->device != context->device.handle))
+        return 0;
+    if (result == 0 && !facts->captures)
+        return stream_find_device(context->driver, stream, &facts->device, error);
+    error_move(error, &problem);
+    return result;
+}
+
+static int find_facts(const struct cubby_engine *engine, struct CUstream_st *stream,
+                      struct stream_facts *ret_facts, struct cubby_error *error) {
+    struct device_context *context;
+    int result;
+
+    *ret_facts = (struct stream_facts){.is_default = !stream || stream == DRIVER_STREAM_LEGACY ||
+                                                     stream == DRIVER_STREAM_PER_THREAD};
+    if (ret_facts->is_default)
+        return 0;
+    result = device_context_get(engine->device.ordinal, &context, error);
+    if (result < 0)
         return result;
-    return capture_is_active(driver, stream, ret_captures, error);
+    result = device_context_enter(context, error);
+    if (result == 0) {
+        result = ask(context, stream, ret_facts, error);
+        device_context_leave(context);
+    }
+    device_context_unref(context);
+    return result;
+}
+
+static int check_device(const struct cubby_engine *engine, const struct stream_facts *facts,
+                        struct cubby_error *error) {
+    if (facts->is_default || facts->captures || facts->device == engine->device.handle)
+        return 0;
+    return error_set(error, CUBBY_ERR_INVALID,
+                     "engine %s: it runs on device %d (%s), and the stream is of another: pass one "
+                     "that was made on its own device",
+                     engine->name, engine->device.ordinal, engine->device.name);
 }
 
 static int choose_external(const struct cubby_engine *engine, struct destination *destination,
                            struct cubby_error *error) {
-    int result = find_capture(engine->external, &destination->captures, error);
+    struct stream_facts facts;
+    int result = find_facts(engine, engine->external, &facts, error);
 
     destination->stream = engine->external;
-    if (result < 0 || !destination->captures)
+    if (result < 0 || !facts.captures)
         return result;
     return error_set(error, CUBBY_ERR_INVALID,
                      "engine %s: its external stream captures: clear it, and enter a guard of the "
@@ -36,26 +80,18 @@ static int choose_external(const struct cubby_engine *engine, struct destination
                      engine->name);
 }
 
-static int check_guard(const struct cubby_engine *engine, const struct cubby_stream_guard *guard,
-                       struct cubby_error *error) {
-    if (guard->device < 0 || guard->device == engine->device.handle)
-        return 0;
-    return error_set(error, CUBBY_ERR_INVALID,
-                     "engine %s: it runs on device %d, and the stream that the thread works in is "
-                     "of another (%d)",
-                     engine->name, engine->device.handle, guard->device);
-}
-
 static int choose_guarded(const struct cubby_engine *engine, const struct cubby_stream_guard *guard,
                           struct destination *destination, struct cubby_error *error) {
-    int result = find_capture(guard->stream, &destination->captures, error);
+    struct stream_facts facts;
+    int result = find_facts(engine, guard->stream, &facts, error);
 
     if (result < 0)
         return result;
-    destination->is_own = !destination->captures && !cubby_stream_passthrough();
+    destination->captures = facts.captures;
+    destination->is_own = !facts.captures && !cubby_stream_passthrough();
     destination->has_caller = destination->is_own;
     destination->stream = destination->caller = guard->stream;
-    return destination->is_own ? 0 : check_guard(engine, guard, error);
+    return destination->is_own ? 0 : check_device(engine, &facts, error);
 }
 
 int streams_choose(const struct cubby_engine *engine, struct destination *ret_destination,
@@ -84,33 +120,31 @@ bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
 
 static int check_external(const struct cubby_engine *engine, struct CUstream_st *stream,
                           struct cubby_error *error) {
-    const struct driver *driver;
-    bool captures = false;
-    int device = 0, result = driver_open(&driver, error);
+    struct stream_facts facts;
+    int result = find_facts(engine, stream, &facts, error);
 
-    if (result == 0)
-        result = find_capture(stream, &captures, error);
-    if (result == 0 && captures)
-        result = error_set(error, CUBBY_ERR_INVALID,
-                           "engine %s: the stream captures: bind it before the capture begins",
-                           engine->name);
-    if (result == 0)
-        result = stream_find_device(driver, stream, &device, error);
-    if (result == 0 && device != engine->device.handle)
-        result = error_set(error, CUBBY_ERR_INVALID,
-                           "engine %s: it runs on device %d, and the stream is of device %d: pass "
-                           "a stream of its own device",
-                           engine->name, engine->device.handle, device);
-    return result;
+    if (result < 0)
+        return result;
+    if (facts.is_default)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: the default streams are of no device: pass one made with "
+                         "cuStreamCreate, or clear the external stream",
+                         engine->name);
+    if (facts.captures)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: the stream captures: bind it before the capture begins",
+                         engine->name);
+    return check_device(engine, &facts, error);
 }
 
-static int set_external(struct cubby_engine *engine, struct CUstream_st *stream,
+/* checks: the stream is the user's wish; else it was bound before, or is NULL for none. */
+static int set_external(struct cubby_engine *engine, struct CUstream_st *stream, bool checks,
                         struct CUstream_st **ret_before, struct cubby_error *error) {
     int result = engine_begin(engine, error);
 
     if (result < 0)
         return result;
-    if (stream)
+    if (checks)
         result = check_external(engine, stream, error);
     *ret_before = engine->external;
     if (result == 0)
@@ -123,18 +157,13 @@ int cubby_engine_set_external_stream(struct cubby_engine *engine, struct CUstrea
                                      struct cubby_error *error) {
     struct CUstream_st *before;
 
-    if (!stream)
-        return error_set(error, CUBBY_ERR_INVALID,
-                         "engine %s: the default stream is of no device: pass one made with "
-                         "cuStreamCreate, or clear the external stream",
-                         engine->name);
-    return set_external(engine, stream, &before, error);
+    return set_external(engine, stream, true, &before, error);
 }
 
 int cubby_engine_clear_external_stream(struct cubby_engine *engine, struct cubby_error *error) {
     struct CUstream_st *before;
 
-    return set_external(engine, NULL, &before, error);
+    return set_external(engine, NULL, false, &before, error);
 }
 
 struct CUstream_st *cubby_engine_get_external_stream(struct cubby_engine *engine) {
@@ -208,7 +237,8 @@ static int restore_all(struct cubby_stream_scope *scope, struct cubby_error *err
     for (size_t i = scope->count; i > 0; i--) {
         struct bound *bound = &scope->bound[i - 1];
         struct CUstream_st *within;
-        int one = bound->engine ? set_external(bound->engine, bound->before, &within, error) : 0;
+        int one =
+            bound->engine ? set_external(bound->engine, bound->before, false, &within, error) : 0;
 
         if (one == 0) {
             cubby_engine_unref(bound->engine);
@@ -225,9 +255,7 @@ static int bind_all(struct cubby_stream_scope *scope, struct cubby_engine *const
                     struct cubby_error *error) {
     for (size_t i = 0; i < count; i++) {
         struct bound *bound = &scope->bound[i];
-        int result = bindings[i].stream
-                         ? set_external(found[i], bindings[i].stream, &bound->before, error)
-                         : cubby_engine_set_external_stream(found[i], NULL, error);
+        int result = set_external(found[i], bindings[i].stream, true, &bound->before, error);
 
         if (result < 0)
             return result;
