@@ -538,6 +538,133 @@ START_TEST(a_capture_of_another_thread_is_not_broken) {
 }
 END_TEST
 
+/* ---- Who records -------------------------------------------------------------------------- */
+
+enum expected { NATIVE, OUTER, REFUSED };
+
+/* What is asked for, and what comes of it: the first engine's strategies, and the second's. */
+static const struct {
+    enum cubby_specialization_strategy first, second;
+    enum cubby_cuda_graph_strategy graphs;
+    size_t count; /* of engines */
+    bool has_other_work, has_external_stream;
+    enum expected expected;
+    unsigned warnings;
+    const char *words;
+} MATRIX[] = {
+    {0, 0, CUBBY_CUDA_GRAPH_DISABLED, 1, false, false, NATIVE, 1, "disabled"},
+    {0, 0, CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE, 1, false, false, NATIVE, 0, NULL},
+    {2, 0, CUBBY_CUDA_GRAPH_DISABLED, 1, false, true, NATIVE, 1, "disabled"},
+    {2, 1, CUBBY_CUDA_GRAPH_DISABLED, 2, false, false, OUTER, 0, NULL},
+    {2, 1, CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE, 2, false, false, OUTER, 0, NULL},
+    {1, 0, CUBBY_CUDA_GRAPH_DISABLED, 1, true, false, OUTER, 0, NULL},
+    {1, 0, CUBBY_CUDA_GRAPH_DISABLED, 2, false, false, REFUSED, 0, "is lazy"},
+    {0, 1, CUBBY_CUDA_GRAPH_DISABLED, 2, false, false, REFUSED, 0, "is lazy"},
+    {0, 0, CUBBY_CUDA_GRAPH_DISABLED, 1, true, false, REFUSED, 0, "is lazy"},
+    {2, 2, CUBBY_CUDA_GRAPH_DISABLED, 2, true, true, REFUSED, 0, "external stream"},
+};
+
+static unsigned warnings;
+static char warning[512];
+
+static void hear(enum cubby_log_level level, const char *text, void *data) {
+    (void)level;
+    (void)data;
+    warnings++;
+    snprintf(warning, sizeof(warning), "%s", text);
+}
+
+static enum cubby_cuda_graph_strategy graphs_of(struct cubby_engine *engine) {
+    struct cubby_runtime_settings settings;
+
+    cubby_engine_get_settings(engine, &settings);
+    cubby_runtime_cache_unref(settings.runtime_cache);
+    return settings.cuda_graph_strategy;
+}
+
+/* What a graph of the mode does, within the scope. */
+static void record_native(struct cubby_engine *engine) {
+    for (int i = 0; i < 3; i++) {
+        ck_ok(enqueue(engine, N, 0), &error);
+        cubby_engine_wait_kernels(engine);
+    }
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    check_results(0, N);
+    ck_assert_uint_eq(stats_of_engine(engine).captures, 1);
+    ck_assert_uint_ge(stats_of_engine(engine).replays, 2);
+}
+
+static void record_outer(struct cubby_engine *const *engines, size_t count) {
+    const int64_t n = N;
+    struct capture capture;
+
+    assert_failure(cubby_engine_set_external_stream(engines[0], streams[1]->handle, &error),
+                   CUBBY_ERR_INVALID, "graph scope");
+    for (size_t i = 0; i < count; i++)
+        ck_ok(cubby_engine_prepare(engines[i], &n, 1, &error), &error);
+    begin(&capture);
+    for (size_t i = 0; i < count; i++)
+        ck_ok(enqueue(engines[i], N, (unsigned)i * N), &error);
+    end(&capture);
+    replay(&capture);
+    check_results(0, (unsigned)count * N);
+    for (size_t i = 0; i < count; i++) {
+        ck_ok(enqueue(engines[i], N, 0), &error); /* and without a graph of its own meanwhile */
+        ck_ok(cubby_engine_sync(engines[i], &error), &error);
+        ck_assert_uint_eq(stats_of_engine(engines[i]).captures, 0);
+    }
+    graph_exec_free(context->driver, capture.exec);
+}
+
+START_TEST(the_matrix) {
+    struct cubby_runtime_settings settings = settings_of(MATRIX[_i].first);
+    struct cubby_engine *engines[2];
+    struct cubby_graph_scope *scope;
+    enum cubby_graph_mode mode;
+    int result;
+
+    settings.cuda_graph_strategy = MATRIX[_i].graphs;
+    engines[0] = engine_on(&line, &settings);
+    settings.dynamic_shapes_kernel_specialization_strategy = MATRIX[_i].second;
+    engines[1] = engine_on(&line, &settings);
+    if (MATRIX[_i].has_external_stream)
+        ck_ok(cubby_engine_set_external_stream(engines[0], streams[0]->handle, &error), &error);
+    warnings = 0;
+    cubby_log_set(hear, CUBBY_LOG_WARN, NULL);
+    result = cubby_graph_scope_enter(engines, MATRIX[_i].count, MATRIX[_i].has_other_work, &mode,
+                                     &scope, &error);
+    cubby_log_set(NULL, CUBBY_LOG_WARN, NULL);
+    ck_assert_uint_eq(warnings, MATRIX[_i].warnings);
+    if (warnings > 0)
+        ck_assert_msg(strstr(warning, MATRIX[_i].words) != NULL, "%s", warning);
+    if (MATRIX[_i].expected == REFUSED) {
+        assert_failure(result, CUBBY_ERR_INVALID, MATRIX[_i].words);
+    } else {
+        ck_ok(result, &error);
+        ck_assert_int_eq(mode == CUBBY_GRAPH_MODE_OUTER, MATRIX[_i].expected == OUTER);
+        if (mode == CUBBY_GRAPH_MODE_NATIVE)
+            record_native(engines[0]);
+        else
+            record_outer(engines, MATRIX[_i].count);
+        ck_ok(cubby_graph_scope_exit(scope, &error), &error);
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(graphs_of(engines[i]), MATRIX[_i].graphs); /* transparent again */
+        cubby_engine_unref(engines[i]);
+    }
+}
+END_TEST
+
+START_TEST(a_graph_scope_needs_engines) {
+    struct cubby_graph_scope *scope;
+    enum cubby_graph_mode mode;
+
+    assert_failure(cubby_graph_scope_enter(NULL, 0, false, &mode, &scope, &error),
+                   CUBBY_ERR_INVALID, "no engine");
+    ck_ok(cubby_graph_scope_exit(NULL, &error), &error);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("runner streams");
     TCase *tests = tcase_create("streams");
@@ -560,6 +687,8 @@ int main(void) {
     tcase_add_test(tests, what_was_recorded_stays);
     tcase_add_test(tests, an_external_stream_is_not_recorded);
     tcase_add_test(tests, a_capture_of_another_thread_is_not_broken);
+    tcase_add_loop_test(tests, the_matrix, 0, sizeof(MATRIX) / sizeof(*MATRIX));
+    tcase_add_test(tests, a_graph_scope_needs_engines);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

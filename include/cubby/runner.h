@@ -341,6 +341,39 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
  */
 int cubby_runtime_scope_exit(struct cubby_runtime_scope *scope, struct cubby_error *error);
 
+/* ---- Graphs ------------------------------------------------------------------------------- */
+
+/** Who records. */
+enum cubby_graph_mode {
+    CUBBY_GRAPH_MODE_NATIVE = 0, /**< the engine, its own launches, by itself */
+    CUBBY_GRAPH_MODE_OUTER = 1,  /**< the caller, as Streams says */
+};
+
+/** Graphs of some engines, from enter to exit. */
+struct cubby_graph_scope;
+
+/**
+ * Prepares engines for what the caller wishes to have as one graph.
+ *
+ * | engines | other work | then |
+ * |---|---|---|
+ * | one | no | native: whole_graph_capture is in force; where the strategy was disabled, a warning
+ * | | several, or one | yes | outer: all have to be capturable; their own graphs are off | |
+ * several | no | outer, likewise |
+ *
+ * @param has_other_work more than these engines is to be in the graph
+ * @param[out] ret_mode what it is to be
+ * @param[out] ret_scope to be given to cubby_graph_scope_exit()
+ * @return 0; CUBBY_ERR_INVALID naming an engine that is lazy or has an external stream, where it is
+ *         outer; as cubby_runtime_scope_enter(): the engines are as before then
+ */
+int cubby_graph_scope_enter(struct cubby_engine *const *engines, size_t count, bool has_other_work,
+                            enum cubby_graph_mode *ret_mode, struct cubby_graph_scope **ret_scope,
+                            struct cubby_error *error);
+
+/** Restores the settings, and releases the scope. NULL-safe. As cubby_runtime_scope_exit(). */
+int cubby_graph_scope_exit(struct cubby_graph_scope *scope, struct cubby_error *error);
+
 /* ---- Ahead of time
  * ------------------------------------------------------------------------------- */
 

@@ -25,6 +25,7 @@ struct cubby_engine {
     bool is_busy;         /* with a call that changes it, of the thread that has the lock */
     struct settings settings;
     struct execution *execution;  /* NULL until it is needed */
+    int outer_graphs;             /* scopes in which the caller records it with other work */
     struct CUstream_st *external; /* NULL for none */
     struct shape shape;
     uint64_t *addresses; /* of the tensors, in the present call */

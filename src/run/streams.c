@@ -125,6 +125,11 @@ static int check_external(const struct cubby_engine *engine, struct CUstream_st 
 
     if (result < 0)
         return result;
+    if (engine->outer_graphs > 0)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: it is recorded with other work until its graph scope is left: "
+                         "leave that before an external stream is bound",
+                         engine->name);
     if (facts.is_default)
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: the default streams are of no device: pass one made with "
