@@ -341,6 +341,45 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
  */
 int cubby_runtime_scope_exit(struct cubby_runtime_scope *scope, struct cubby_error *error);
 
+/* ---- Parts of a device -------------------------------------------------------------------- */
+
+/** A device divided into parts that share no multiprocessor (green contexts). */
+struct cubby_green_division;
+
+/** One of them. */
+struct cubby_green_part {
+    const char *name;
+    struct CUstream_st *stream; /**< the part's: work in it runs on the part's multiprocessors */
+    unsigned multiprocessors;   /**< how many it has */
+};
+
+/**
+ * Divides a device into parts of equal size, and makes a stream for each. Engines with disjoint
+ * parts, bound by cubby_engine_set_external_stream(), do not wait for each other's blocks.
+ * @param device number of the device, from 0
+ * @param names of the parts, all different, copied
+ * @param multiprocessors of each part, at least; on compute capability 9.0 at least 8, and a
+ *        multiple of 8. A number that does not fit is an error: nothing is rounded.
+ * @param[out] ret_division new, released by cubby_green_division_free()
+ * @return 0; CUBBY_ERR_NO_DRIVER; CUBBY_ERR_INVALID; CUBBY_ERR_UNSUPPORTED with drivers older than
+ *         CUDA 12.5
+ */
+int cubby_green_division_new(int device, const char *const *names, size_t count,
+                             unsigned multiprocessors, struct cubby_green_division **ret_division,
+                             struct cubby_error *error);
+
+/** Destroys the streams, then the contexts. No work may be running in them, and no engine be bound
+ * to them. NULL-safe. */
+void cubby_green_division_free(struct cubby_green_division *division);
+
+/** A part, in the order of the names, borrowed; NULL past the last. */
+const struct cubby_green_part *
+cubby_green_division_part(const struct cubby_green_division *division, size_t index);
+
+/** The part of that name, borrowed; NULL where there is none. */
+const struct cubby_green_part *
+cubby_green_division_find(const struct cubby_green_division *division, const char *name);
+
 /* ---- Graphs ------------------------------------------------------------------------------- */
 
 /** Who records. */

@@ -95,3 +95,19 @@ int stream_find_device(const struct driver *driver, struct CUstream_st *stream, 
         *ret_device = device;
     return result;
 }
+
+/* Drivers that have green streams have the newer form. */
+int stream_find_green(const struct driver *driver, struct CUstream_st *stream,
+                      struct CUctx_st **ret_context, struct cubby_error *error) {
+    struct CUctx_st *context = NULL;
+    struct CUgreenCtx_st *green = NULL;
+    int result = 0;
+
+    *ret_context = NULL;
+    if (!driver->api.cuStreamGetCtx_v2)
+        return 0;
+    result = driver_call(driver, error, cuStreamGetCtx_v2, stream, &context, &green);
+    return result == 0 && green
+               ? driver_call_optional(driver, error, cuCtxFromGreenCtx, ret_context, green)
+               : result;
+}

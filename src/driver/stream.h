@@ -35,4 +35,11 @@ int stream_is_idle(const struct driver *driver, struct CUstream_st *stream, bool
 int stream_find_device(const struct driver *driver, struct CUstream_st *stream, int *ret_device,
                        struct cubby_error *error);
 
+/*
+ * The context of a stream of a green context, in its form for what takes a context; NULL where the
+ * stream is of a device's own. A context of the device is current; not while the stream captures.
+ */
+int stream_find_green(const struct driver *driver, struct CUstream_st *stream,
+                      struct CUctx_st **ret_context, struct cubby_error *error);
+
 #endif

@@ -9,6 +9,12 @@
 #include "run/execution.h"
 #include "run/settings.h"
 
+/* A stream of a caller's. */
+struct bound_stream {
+    struct CUstream_st *stream; /* NULL for none */
+    struct CUctx_st *place;     /* the green context that it is of, or NULL */
+};
+
 struct cubby_engine {
     atomic_uint references;
     struct cubby_engine_plan *plan; /* a reference, as is the cache */
@@ -26,7 +32,7 @@ struct cubby_engine {
     struct settings settings;
     struct execution *execution;  /* NULL until it is needed */
     int outer_graphs;             /* scopes in which the caller records it with other work */
-    struct CUstream_st *external; /* NULL for none */
+    struct bound_stream external; /* NULL for none */
     struct shape shape;
     uint64_t *addresses; /* of the tensors, in the present call */
 };

@@ -190,12 +190,19 @@ static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *
 
 static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
                    struct cubby_error *error) {
+    struct destination destination;
     struct execution *execution;
     int result = set_shape(engine, dims, dim_count, error);
 
     if (result == 0)
-        result = get_execution(engine, &execution, error);
-    return result == 0 ? execution_prepare(execution, &engine->shape, error) : result;
+        result = streams_choose(engine, &destination, error);
+    if (result < 0)
+        return result;
+    if (destination.captures)
+        return check_capture(engine, error); /* there is nothing left to do, or it is too late */
+    result = get_execution(engine, &execution, error);
+    return result == 0 ? execution_prepare(execution, &engine->shape, destination.place, error)
+                       : result;
 }
 
 int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,

@@ -21,6 +21,7 @@ struct execution {
     struct device_context *context; /* a reference */
     struct device_stream *stream;
     struct order order;
+    struct CUctx_st *place; /* the green context for which the launches are set; NULL for none */
     struct kernels *kernels;
     struct scratch scratch;
     struct launches launches;
@@ -274,8 +275,8 @@ static int prepare_anew(struct execution *execution, const struct shape *shape,
     if (result == 0)
         result = prepare_scratch(execution, shape, error);
     if (result == 0)
-        result = launches_set(&execution->launches, execution->context, execution->chosen,
-                              shape->dims, shape->geometry, error);
+        result = launches_set(&execution->launches, execution->context, execution->place,
+                              execution->chosen, shape->dims, shape->geometry, error);
     if (result == 0)
         execution->shape = shape->serial;
     return result;
@@ -364,11 +365,21 @@ static int launch_in_order(struct execution *execution, const struct destination
     return result;
 }
 
+/* Functions are of a context. */
+static void move_to(struct execution *execution, struct CUctx_st *place) {
+    if (execution->place != place)
+        execution->shape = 0;
+    execution->place = place;
+}
+
 /* The device's context is current. */
 static int run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
                const struct destination *destination, struct cubby_error *error) {
-    int result = prepare(execution, shape, error);
+    int result;
 
+    if (!destination->captures)
+        move_to(execution, destination->place);
+    result = prepare(execution, shape, error);
     if (result < 0)
         return result;
     launches_point(&execution->launches, addresses, execution->scratch.offsets,
@@ -380,11 +391,12 @@ static int run(struct execution *execution, const struct shape *shape, const uin
 }
 
 int execution_prepare(struct execution *execution, const struct shape *shape,
-                      struct cubby_error *error) {
+                      struct CUctx_st *place, struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
 
     if (result < 0)
         return result;
+    move_to(execution, place);
     result = prepare(execution, shape, error);
     device_context_leave(execution->context);
     return result;

@@ -28,14 +28,15 @@ void execution_free(struct execution *execution);
 struct destination {
     struct CUstream_st *stream; /* where it is not our own */
     bool is_own;
-    bool captures;   /* someone else's capture: everything has to be ready */
-    bool has_caller; /* our own, between what is and what will be in another stream: */
+    struct CUctx_st *place; /* the green context that it is of; NULL for none */
+    bool captures;          /* for someone else: everything has to be ready, there */
+    bool has_caller;        /* our own, between what is and what will be in another stream: */
     struct CUstream_st *caller;
 };
 
-/* Gets ready for a shape. */
+/* Gets ready for a shape, in a place. */
 int execution_prepare(struct execution *execution, const struct shape *shape,
-                      struct cubby_error *error);
+                      struct CUctx_st *place, struct cubby_error *error);
 
 /* True if a run of that shape needs nothing but its launches, and the same ones for ever. */
 bool execution_is_ready(struct execution *execution, const struct shape *shape);

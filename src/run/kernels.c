@@ -36,6 +36,9 @@ static void variant_free(struct variant *variant) {
         return;
     loaded_module_unref(variant->module);
     cubby_error_clear(&variant->problem);
+    for (size_t i = 0; i < variant->name_count; i++)
+        free(variant->names[i]);
+    free(variant->names);
     free(variant->functions);
     free(variant->dims);
     free(variant);
@@ -98,21 +101,30 @@ static void count_outcome(const struct kernels *kernels, const struct cubby_outc
     count_event(kernels->setup.events, event);
 }
 
+static int find_function(struct variant *variant, size_t launch, const char *kernel,
+                         const struct cubby_object *object, struct cubby_error *error) {
+    const char *lowered = cubby_object_lowered_name(object, kernel);
+
+    variant->names[launch] = strdup(lowered ? lowered : kernel);
+    if (!variant->names[launch])
+        return error_no_memory(error);
+    return loaded_module_function(variant->module, variant->names[launch], NULL,
+                                  &variant->functions[launch], error);
+}
+
 static int find_functions(const struct kernels *kernels, struct variant *variant,
                           const struct cubby_object *object, struct cubby_error *error) {
     const struct cubby_engine_plan *plan = kernels->setup.plan;
     int result = 0;
 
-    variant->functions = calloc(plan->launch_count, sizeof(struct CUfunc_st *));
-    if (!variant->functions)
+    variant->functions = calloc(plan->launch_count + 1, sizeof(struct CUfunc_st *));
+    variant->names = calloc(plan->launch_count + 1, sizeof(char *));
+    if (!variant->functions || !variant->names)
         return error_no_memory(error);
+    variant->name_count = plan->launch_count;
     for (size_t i = 0; result == 0 && i < plan->launch_count; i++) {
-        const char *name = plan->launches[i].view.kernel;
-        const char *lowered = cubby_object_lowered_name(object, name);
-
         if (plan->launches[i].program == variant->program)
-            result = loaded_module_function(variant->module, lowered ? lowered : name, NULL,
-                                            &variant->functions[i], error);
+            result = find_function(variant, i, plan->launches[i].view.kernel, object, error);
     }
     return result;
 }

@@ -30,6 +30,8 @@ struct variant {
     struct cubby_error problem; /* of one that failed */
     struct loaded_module *module;
     struct CUfunc_st **functions; /* of each launch; NULL for launches of other programs */
+    size_t name_count;            /* of launches */
+    char **names;                 /* and what the kernels are called in the module */
 
     /* Of whoever asks: */
     uint64_t asked;  /* the time of the last time */

@@ -98,7 +98,16 @@ static void set_dims(struct launches *launches, const int64_t *dims) {
     }
 }
 
-int launches_set(struct launches *launches, struct device_context *context,
+static int find_function(const struct variant *variant, size_t launch, struct CUctx_st *place,
+                         struct CUfunc_st **ret_function, struct cubby_error *error) {
+    if (place)
+        return loaded_module_function(variant->module, variant->names[launch], place, ret_function,
+                                      error);
+    *ret_function = variant->functions[launch];
+    return 0;
+}
+
+int launches_set(struct launches *launches, struct device_context *context, struct CUctx_st *place,
                  struct variant *const *chosen, const int64_t *dims,
                  const struct cubby_engine_geometry *geometry, struct cubby_error *error) {
     const struct cubby_engine_plan *plan = launches->plan;
@@ -108,12 +117,14 @@ int launches_set(struct launches *launches, struct device_context *context,
         const struct cubby_launch_geometry *form = &geometry->launches[i];
         struct kernel_launch *launch = &launches->launches[i];
 
-        launch->function = chosen[plan->launches[i].program]->functions[i];
+        result =
+            find_function(chosen[plan->launches[i].program], i, place, &launch->function, error);
         memcpy(launch->grid, form->grid, sizeof(launch->grid));
         memcpy(launch->block, form->block, sizeof(launch->block));
         launch->shared = form->shared_bytes;
-        result =
-            kernel_allow_shared(context, launch->name, launch->function, launch->shared, error);
+        if (result == 0)
+            result =
+                kernel_allow_shared(context, launch->name, launch->function, launch->shared, error);
     }
     set_dims(launches, dims);
     return result;

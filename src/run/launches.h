@@ -18,8 +18,9 @@ int launches_init(struct launches *launches, const struct cubby_engine_plan *pla
                   struct cubby_error *error);
 void launches_free(struct launches *launches);
 
-/* Sets all that follows from the dims. chosen: a variant for each program, all ready. */
-int launches_set(struct launches *launches, struct device_context *context,
+/* Sets all that follows from the dims. chosen: a variant for each program, all ready. place: the
+ * green context where they are to run; NULL for the device's own. */
+int launches_set(struct launches *launches, struct device_context *context, struct CUctx_st *place,
                  struct variant *const *chosen, const int64_t *dims,
                  const struct cubby_engine_geometry *geometry, struct cubby_error *error);
 

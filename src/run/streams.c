@@ -15,24 +15,28 @@
 struct stream_facts {
     bool is_default; /* of whatever device; it never captures */
     bool captures;
-    int device; /* of a stream that neither captures nor is a default one */
+    int device;             /* of a stream that neither captures nor is a default one, */
+    struct CUctx_st *place; /* and its green context, or NULL */
 };
 
 /* Drivers differ in whether a stream of another context can be asked at all whether it captures; of
  * what device it is can be found out for each. */
 static int ask(struct device_context *context, struct CUstream_st *stream,
                struct stream_facts *facts, struct cubby_error *error) {
+    const struct driver *driver = context->driver;
     struct cubby_error problem = CUBBY_ERROR_INIT;
-    int result = capture_is_active(context->driver, stream, &facts->captures, &problem);
+    int result = capture_is_active(driver, stream, &facts->captures, &problem);
 
-    if (!facts->captures &&
-        stream_find_device(context->driver, stream, &facts->device, NULL) == 0 &&
-        (result == 0 || facts->device != context->device.handle))
+    if (facts->captures)
         return 0;
-    if (result == 0 && !facts->captures)
-        return stream_find_device(context->driver, stream, &facts->device, error);
-    error_move(error, &problem);
-    return result;
+    if (result < 0 && (stream_find_device(driver, stream, &facts->device, NULL) < 0 ||
+                       facts->device == context->device.handle)) {
+        error_move(error, &problem);
+        return result;
+    }
+    cubby_error_clear(&problem);
+    result = stream_find_device(driver, stream, &facts->device, error);
+    return result == 0 ? stream_find_green(driver, stream, &facts->place, error) : result;
 }
 
 static int find_facts(const struct cubby_engine *engine, struct CUstream_st *stream,
@@ -69,9 +73,10 @@ static int check_device(const struct cubby_engine *engine, const struct stream_f
 static int choose_external(const struct cubby_engine *engine, struct destination *destination,
                            struct cubby_error *error) {
     struct stream_facts facts;
-    int result = find_facts(engine, engine->external, &facts, error);
+    int result = find_facts(engine, engine->external.stream, &facts, error);
 
-    destination->stream = engine->external;
+    destination->stream = engine->external.stream;
+    destination->place = engine->external.place;
     if (result < 0 || !facts.captures)
         return result;
     return error_set(error, CUBBY_ERR_INVALID,
@@ -91,6 +96,7 @@ static int choose_guarded(const struct cubby_engine *engine, const struct cubby_
     destination->is_own = !facts.captures && !cubby_stream_passthrough();
     destination->has_caller = destination->is_own;
     destination->stream = destination->caller = guard->stream;
+    destination->place = destination->is_own ? NULL : facts.place;
     return destination->is_own ? 0 : check_device(engine, &facts, error);
 }
 
@@ -98,8 +104,8 @@ int streams_choose(const struct cubby_engine *engine, struct destination *ret_de
                    struct cubby_error *error) {
     const struct cubby_stream_guard *guard = guard_current();
 
-    *ret_destination = (struct destination){.is_own = !engine->external};
-    if (engine->external)
+    *ret_destination = (struct destination){.is_own = !engine->external.stream};
+    if (engine->external.stream)
         return choose_external(engine, ret_destination, error);
     return guard ? choose_guarded(engine, guard, ret_destination, error) : 0;
 }
@@ -118,13 +124,14 @@ bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
 
 /* ---- External streams --------------------------------------------------------------------- */
 
-static int check_external(const struct cubby_engine *engine, struct CUstream_st *stream,
+static int check_external(const struct cubby_engine *engine, struct bound_stream *bound,
                           struct cubby_error *error) {
     struct stream_facts facts;
-    int result = find_facts(engine, stream, &facts, error);
+    int result = find_facts(engine, bound->stream, &facts, error);
 
     if (result < 0)
         return result;
+    bound->place = facts.place;
     if (engine->outer_graphs > 0)
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: it is recorded with other work until its graph scope is left: "
@@ -143,14 +150,14 @@ static int check_external(const struct cubby_engine *engine, struct CUstream_st 
 }
 
 /* checks: the stream is the user's wish; else it was bound before, or is NULL for none. */
-static int set_external(struct cubby_engine *engine, struct CUstream_st *stream, bool checks,
-                        struct CUstream_st **ret_before, struct cubby_error *error) {
+static int set_external(struct cubby_engine *engine, struct bound_stream stream, bool checks,
+                        struct bound_stream *ret_before, struct cubby_error *error) {
     int result = engine_begin(engine, error);
 
     if (result < 0)
         return result;
     if (checks)
-        result = check_external(engine, stream, error);
+        result = check_external(engine, &stream, error);
     *ret_before = engine->external;
     if (result == 0)
         engine->external = stream;
@@ -160,22 +167,22 @@ static int set_external(struct cubby_engine *engine, struct CUstream_st *stream,
 
 int cubby_engine_set_external_stream(struct cubby_engine *engine, struct CUstream_st *stream,
                                      struct cubby_error *error) {
-    struct CUstream_st *before;
+    struct bound_stream before;
 
-    return set_external(engine, stream, true, &before, error);
+    return set_external(engine, (struct bound_stream){stream, NULL}, true, &before, error);
 }
 
 int cubby_engine_clear_external_stream(struct cubby_engine *engine, struct cubby_error *error) {
-    struct CUstream_st *before;
+    struct bound_stream before;
 
-    return set_external(engine, NULL, false, &before, error);
+    return set_external(engine, (struct bound_stream){NULL, NULL}, false, &before, error);
 }
 
 struct CUstream_st *cubby_engine_get_external_stream(struct cubby_engine *engine) {
     struct CUstream_st *stream;
 
     pthread_mutex_lock(&engine->lock);
-    stream = engine->external;
+    stream = engine->external.stream;
     pthread_mutex_unlock(&engine->lock);
     return stream;
 }
@@ -188,7 +195,7 @@ bool cubby_engine_has_external_stream(struct cubby_engine *engine) {
 
 struct bound {
     struct cubby_engine *engine; /* a reference; NULL once it was restored */
-    struct CUstream_st *before;
+    struct bound_stream before;
 };
 
 struct cubby_stream_scope {
@@ -241,7 +248,7 @@ static int restore_all(struct cubby_stream_scope *scope, struct cubby_error *err
 
     for (size_t i = scope->count; i > 0; i--) {
         struct bound *bound = &scope->bound[i - 1];
-        struct CUstream_st *within;
+        struct bound_stream within;
         int one =
             bound->engine ? set_external(bound->engine, bound->before, false, &within, error) : 0;
 
@@ -260,7 +267,8 @@ static int bind_all(struct cubby_stream_scope *scope, struct cubby_engine *const
                     struct cubby_error *error) {
     for (size_t i = 0; i < count; i++) {
         struct bound *bound = &scope->bound[i];
-        int result = set_external(found[i], bindings[i].stream, true, &bound->before, error);
+        int result = set_external(found[i], (struct bound_stream){bindings[i].stream, NULL}, true,
+                                  &bound->before, error);
 
         if (result < 0)
             return result;
