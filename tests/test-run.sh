@@ -257,6 +257,16 @@ done
 status 0 uncached --dims n=101,211,307,401
 true_that prints '"compiles":0,"runtime_hits":5,"cache_hits":0,'
 
+# ---- A part of the device
+
+status 0 "$cubby" --json run --green-context 16 --dims n=64 e.json
+true_that prints '"multiprocessors":16,'
+status 0 "$cubby" --json run --green-context 16 --cuda-graph --strategy eager --dims n=64 --warmup 1 --iterations 5 e.json
+true_that prints '"captures":1,"updates":0,"replays":7'
+status 2 "$cubby" run --green-context 7 e.json
+true_that says '8'
+status 2 "$cubby" run --green-context 0 e.json
+
 # ---- Graphs
 
 status 0 "$cubby" --json run --cuda-graph --dims n=64 --warmup 1 --iterations 5 e.json

@@ -27,10 +27,12 @@ enum {
     OPTION_OUTPUT,
     OPTION_OUTPUT_DIR,
     OPTION_SEED,
-    OPTION_CUDA_GRAPH
+    OPTION_CUDA_GRAPH,
+    OPTION_GREEN_CONTEXT
 };
 
 #define ITERATIONS_MAX 10000000
+#define MULTIPROCESSORS_MAX 65536
 #define DEFAULT_ITERATIONS 10
 #define DEFAULT_WARMUP 3
 
@@ -57,6 +59,8 @@ static const struct argp_option OPTIONS[] = {
     {"output-dir", OPTION_OUTPUT_DIR, "DIR", 0, "Write each output to a file in DIR", 0},
     {"seed", OPTION_SEED, "N", 0, "Of the random numbers (default: 0)", 0},
     {"cuda-graph", OPTION_CUDA_GRAPH, NULL, 0, "Record the launches as a CUDA graph, replay it", 0},
+    {"green-context", OPTION_GREEN_CONTEXT, "N", 0,
+     "Run on a part of the device that has so many multiprocessors", 0},
     {0},
 };
 
@@ -69,13 +73,15 @@ struct run {
     struct cubby_runtime_settings settings;
     size_t iterations, warmup;
     int device;
+    unsigned multiprocessors; /* of a part of the device; 0 for all of it */
 
     struct cubby_engine_plan *plan;
     size_t program_count;
     struct shapes shapes;
     struct run_tensors tensors;
     struct cubby_engine *engine;
-    int widest; /* of the shapes as text, once the table has its head */
+    struct cubby_green_division *part; /* NULL for none */
+    int widest;                        /* of the shapes as text, once the table has its head */
 };
 
 /* ---- Command line ------------------------------------------------------------------------ */
@@ -135,6 +141,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case OPTION_CUDA_GRAPH:
         run->settings.cuda_graph_strategy = CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE;
+        return 0;
+    case OPTION_GREEN_CONTEXT:
+        run->multiprocessors =
+            (unsigned)parse_number(state, "--green-context", argument, 1, MULTIPROCESSORS_MAX);
         return 0;
     case ARGP_KEY_ARG:
         if (run->path)
@@ -313,6 +323,9 @@ static void print_json_row(const struct run *run, const int64_t *shape,
     json_add(row, "dims", shape_json(run->plan, shape));
     json_add(row, "device", json_integer(run->device));
     json_add(row, "arch", json_string(cubby_engine_arch(run->engine)));
+    json_add(row, "multiprocessors",
+             run->part ? json_integer(cubby_green_division_part(run->part, 0)->multiprocessors)
+                       : json_null());
     json_add(row, "strategy", json_string(strategy));
     json_add(row, "cuda_graph_strategy",
              json_string(cubby_cuda_graph_strategy_name(settings->cuda_graph_strategy)));
@@ -419,6 +432,39 @@ static int open_engine(struct run *run, struct cubby_cache *cache) {
     return status;
 }
 
+/* What goes wrong with one shape does not keep the others from being run. */
+static int do_shapes(struct run *run) {
+    int status = STATUS_OK;
+
+    for (size_t i = 0; i < run->shapes.count; i++) {
+        int ended = do_shape(run, shapes_at(&run->shapes, i));
+
+        status = ended > status ? ended : status;
+    }
+    return status;
+}
+
+/* Has the engine run on a part of its device, where that is wished. */
+static int take_part(struct run *run) {
+    static const char *const NAMES[] = {"part"};
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    int status = STATUS_OK, result;
+
+    if (run->multiprocessors == 0)
+        return STATUS_OK;
+    result =
+        cubby_green_division_new(run->device, NAMES, 1, run->multiprocessors, &run->part, &error);
+    if (result == 0)
+        result = cubby_engine_set_external_stream(
+            run->engine, cubby_green_division_part(run->part, 0)->stream, &error);
+    if (result < 0) {
+        print_error(&error);
+        status = engine_status(error.code);
+    }
+    cubby_error_clear(&error);
+    return status;
+}
+
 static int run_all(struct run *run) {
     enum status opened = STATUS_USAGE;
     struct cubby_cache *cache = open_cache(run->cli, &opened);
@@ -430,12 +476,12 @@ static int run_all(struct run *run) {
         status = program_args_add_toolkit(&run->program, cache);
     if (status == STATUS_OK)
         status = open_engine(run, cache);
-    for (size_t i = 0; run->engine && i < run->shapes.count; i++) {
-        int ended = do_shape(run, shapes_at(&run->shapes, i));
-
-        status = ended > status ? ended : status;
-    }
+    if (status == STATUS_OK)
+        status = take_part(run);
+    if (status == STATUS_OK)
+        status = do_shapes(run);
     cubby_engine_unref(run->engine);
+    cubby_green_division_free(run->part);
     cubby_cache_unref(cache);
     return status;
 }
