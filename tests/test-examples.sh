@@ -5,6 +5,7 @@ set -u
 
 build=$(cd "${top_builddir:-.}" && pwd)
 examples=$build/examples/c
+engines=$(cd "${top_srcdir:-.}" && pwd)/examples/engines
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -17,7 +18,7 @@ expect() {
     shift 2
     "$@" >out 2>err
     got=$?
-    if [ $got -ne "$wanted" ] || ! grep -qEx -- "$pattern" out; then
+    if [ $got -ne "$wanted" ] || { [ "$pattern" ] && ! grep -qEx -- "$pattern" out; }; then
         echo "FAILED: $*: exit $got, expected $wanted and a line \"$pattern\"; it said:"
         sed 's/^/    /' out err
         failures=$((failures + 1))
@@ -47,6 +48,18 @@ if "$build/cubby" --cache memory doctor >doctor.txt 2>&1; then
         echo "FAILED: minimal did not show what the compiler refused"
         failures=$((failures + 1))
     fi
+
+    # On the driver's double: its kernels do nothing, but where they run is as on a GPU.
+    export CUBBY_CACHE="file:$work/serve" CUBBY_CUDA="$build/tests/.libs/fake_cuda.so"
+    for n in 0 1; do
+        cp "$engines/nbody.json" "engine$n.json"
+    done
+    cp "$engines"/*.cu .
+    served='[0-9]+ runs on 16 multiprocessors, 1 captures, 5 replays'
+    expect 0 "engine1.json: $served" "$examples/serve" 16 5 engine0.json engine1.json
+    expect 1 '' "$examples/serve" 7 5 engine0.json
+    expect 3 '' env CUBBY_CUDA=/nowhere/libcuda.so.1 "$examples/serve" 16 5 engine0.json
+    unset CUBBY_CUDA
 
     export CUBBY_CACHE="memory,file:$work/threads"
     all='32 requests of 8 threads:'
