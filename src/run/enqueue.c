@@ -171,7 +171,7 @@ static int check_capture(struct cubby_engine *engine, struct cubby_error *error)
 
 static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
                    struct cubby_error *error) {
-    struct destination destination;
+    struct destination destination = {.is_own = true};
     struct execution *execution;
     int result = set_shape(engine, call->dims, call->dim_count, error);
 
@@ -190,7 +190,7 @@ static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *
 
 static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
                    struct cubby_error *error) {
-    struct destination destination;
+    struct destination destination = {.is_own = true};
     struct execution *execution;
     int result = set_shape(engine, dims, dim_count, error);
 
