@@ -20,8 +20,8 @@ struct stream_facts {
 };
 
 /* Drivers differ in whether a stream of another context can be asked at all whether it captures; of
- * what device it is can be found out for each. */
-static int ask(struct device_context *context, struct CUstream_st *stream,
+ * what device it is can be found out for each. wants_all: not only whether it captures. */
+static int ask(struct device_context *context, struct CUstream_st *stream, bool wants_all,
                struct stream_facts *facts, struct cubby_error *error) {
     const struct driver *driver = context->driver;
     struct cubby_error problem = CUBBY_ERROR_INIT;
@@ -35,11 +35,13 @@ static int ask(struct device_context *context, struct CUstream_st *stream,
         return result;
     }
     cubby_error_clear(&problem);
+    if (!wants_all)
+        return 0;
     result = stream_find_device(driver, stream, &facts->device, error);
     return result == 0 ? stream_find_green(driver, stream, &facts->place, error) : result;
 }
 
-static int find_facts(const struct cubby_engine *engine, struct CUstream_st *stream,
+static int find_facts(const struct cubby_engine *engine, struct CUstream_st *stream, bool wants_all,
                       struct stream_facts *ret_facts, struct cubby_error *error) {
     struct device_context *context;
     int result;
@@ -53,7 +55,7 @@ static int find_facts(const struct cubby_engine *engine, struct CUstream_st *str
         return result;
     result = device_context_enter(context, error);
     if (result == 0) {
-        result = ask(context, stream, ret_facts, error);
+        result = ask(context, stream, wants_all, ret_facts, error);
         device_context_leave(context);
     }
     device_context_unref(context);
@@ -73,7 +75,7 @@ static int check_device(const struct cubby_engine *engine, const struct stream_f
 static int choose_external(const struct cubby_engine *engine, struct destination *destination,
                            struct cubby_error *error) {
     struct stream_facts facts;
-    int result = find_facts(engine, engine->external.stream, &facts, error);
+    int result = find_facts(engine, engine->external.stream, false, &facts, error);
 
     destination->stream = engine->external.stream;
     destination->place = engine->external.place;
@@ -87,13 +89,14 @@ static int choose_external(const struct cubby_engine *engine, struct destination
 
 static int choose_guarded(const struct cubby_engine *engine, const struct cubby_stream_guard *guard,
                           struct destination *destination, struct cubby_error *error) {
+    const bool passes = cubby_stream_passthrough();
     struct stream_facts facts;
-    int result = find_facts(engine, guard->stream, &facts, error);
+    int result = find_facts(engine, guard->stream, passes, &facts, error);
 
     if (result < 0)
         return result;
     destination->captures = facts.captures;
-    destination->is_own = !facts.captures && !cubby_stream_passthrough();
+    destination->is_own = !facts.captures && !passes;
     destination->has_caller = destination->is_own;
     destination->stream = destination->caller = guard->stream;
     destination->place = destination->is_own ? NULL : facts.place;
@@ -127,7 +130,7 @@ bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
 static int check_external(const struct cubby_engine *engine, struct bound_stream *bound,
                           struct cubby_error *error) {
     struct stream_facts facts;
-    int result = find_facts(engine, bound->stream, &facts, error);
+    int result = find_facts(engine, bound->stream, true, &facts, error);
 
     if (result < 0)
         return result;
