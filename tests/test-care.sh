@@ -9,34 +9,10 @@ work=$(mktemp -d)
 trap 'umount "$work/disk" 2>/dev/null; chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 unset CUBBY_CACHE CUBBY_DISABLE CUBBY_NVRTC CUBBY_LOG
-failures=0 checks=0
+# shellcheck source=tests/cli-harness.sh
+. "$top/tests/cli-harness.sh"
+need_nvrtc
 
-"$cubby" --cache memory doctor >doctor.txt 2>&1
-if [ $? -eq 3 ]; then
-    echo "no NVRTC on this machine"
-    exit 77
-fi
-
-# status WANTED COMMAND...: runs it into out and err and compares the exit status.
-status() {
-    expected=$1
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    checks=$((checks + 1))
-    if [ $got -ne "$expected" ]; then
-        echo "FAILED: exit $got, expected $expected: $*"
-        sed 's/^/    /' out err | head -n 8
-        failures=$((failures + 1))
-    fi
-}
-true_that() {
-    checks=$((checks + 1))
-    if ! "$@"; then
-        echo "FAILED: $*"
-        failures=$((failures + 1))
-    fi
-}
 says() { grep -q -- "$1" err || { sed 's/^/    /' err; return 1; }; }
 prints() { grep -q -- "$1" out || { sed 's/^/    /' out; return 1; }; }
 outcomes() { [ "$(grep -c "\"outcome\":\"$1\"" out)" -eq "$2" ]; } # WANTED COUNT

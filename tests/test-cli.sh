@@ -10,36 +10,9 @@ work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 unset CUBBY_CACHE CUBBY_DISABLE CUBBY_LOG
-failures=0 checks=0
-
-"$cubby" --cache memory doctor >doctor.txt 2>&1
-if [ $? -eq 3 ]; then
-    echo "no NVRTC on this machine"
-    exit 77
-fi
-
-# status WANTED COMMAND...: runs it into out and err and compares the exit status.
-status() {
-    expected=$1
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    checks=$((checks + 1))
-    if [ $got -ne "$expected" ]; then
-        echo "FAILED: exit $got, expected $expected: $*"
-        sed 's/^/    /' err | head -n 5
-        failures=$((failures + 1))
-    fi
-}
-
-# true_that COMMAND...: the command must succeed.
-true_that() {
-    checks=$((checks + 1))
-    if ! "$@"; then
-        echo "FAILED: $*"
-        failures=$((failures + 1))
-    fi
-}
+# shellcheck source=tests/cli-harness.sh
+. "$top/tests/cli-harness.sh"
+need_nvrtc
 
 says() { grep -q -- "$1" err || { sed 's/^/    /' err; return 1; }; }
 prints() { grep -q -- "$1" out || { sed 's/^/    /' out; return 1; }; }

@@ -11,7 +11,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 unset CUBBY_DISABLE CUBBY_NVJITLINK CUBBY_NVVM CUBBY_LOG
 export CUBBY_CACHE="file:$work/cache" CUBBY_CUDA=/no/such/libcuda.so.1
-failures=0 checks=0
+# shellcheck source=tests/cli-harness.sh
+. "$top/tests/cli-harness.sh"
 
 "$cubby" --json doctor >doctor.json 2>&1
 for tool in nvrtc nvjitlink nvvm; do
@@ -20,30 +21,6 @@ for tool in nvrtc nvjitlink nvvm; do
         exit 77
     fi
 done
-
-# status WANTED COMMAND...: runs it into out and err and compares the exit status.
-status() {
-    expected=$1
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    checks=$((checks + 1))
-    if [ $got -ne "$expected" ]; then
-        echo "FAILED: exit $got, expected $expected: $*"
-        sed 's/^/    /' err | head -n 5
-        failures=$((failures + 1))
-    fi
-}
-
-# true_that COMMAND...: the command must succeed.
-true_that() {
-    checks=$((checks + 1))
-    if ! "$@"; then
-        echo "FAILED: $*"
-        sed 's/^/    /' out err | head -n 8
-        failures=$((failures + 1))
-    fi
-}
 
 says() { grep -q -- "$1" err; }
 prints() { grep -q -- "$1" out; }

@@ -3,6 +3,7 @@
 # cubby prewarm, with the real compiler and without a GPU.
 set -u
 
+top=$(cd "${top_srcdir:-$(dirname "$0")/..}" && pwd)
 cubby=$(cd "${top_builddir:-.}" && pwd)/cubby
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -10,34 +11,10 @@ cd "$work" || exit 1
 unset CUBBY_DISABLE CUBBY_LOG
 export CUBBY_CACHE="file:$work/store"
 export CUBBY_CUDA=/nowhere/libcuda.so.1 # a driver is never asked for
-failures=0 checks=0
+# shellcheck source=tests/cli-harness.sh
+. "$top/tests/cli-harness.sh"
+need_nvrtc
 
-"$cubby" --cache memory doctor >doctor.txt 2>&1
-if [ $? -eq 3 ]; then
-    echo "no NVRTC on this machine"
-    exit 77
-fi
-
-# status WANTED COMMAND...: runs it into out and err and compares the exit status.
-status() {
-    expected=$1
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    checks=$((checks + 1))
-    if [ $got -ne "$expected" ]; then
-        echo "FAILED: exit $got, expected $expected: $*"
-        sed 's/^/    /' out err | head -n 8
-        failures=$((failures + 1))
-    fi
-}
-true_that() {
-    checks=$((checks + 1))
-    if ! "$@"; then
-        echo "FAILED: $*"
-        failures=$((failures + 1))
-    fi
-}
 says() { grep -qF -- "$1" err || { sed 's/^/    /' err; return 1; }; }
 prints() { grep -qF -- "$1" out || { sed 's/^/    /' out; return 1; }; }
 outcomes() { # WANTED COUNT

@@ -5,6 +5,7 @@
 # tests/test-run-gpu.py looks at the numbers, on a GPU.
 set -u
 
+top=$(cd "${top_srcdir:-$(dirname "$0")/..}" && pwd)
 build=$(cd "${top_builddir:-.}" && pwd)
 cubby=$build/cubby
 double=$build/tests/.libs/fake_cuda.so
@@ -14,34 +15,10 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 unset CUBBY_DISABLE CUBBY_LOG FAKE_CUDA_FAIL
 export CUBBY_CACHE="file:$work/store" CUBBY_CUDA="$double"
-failures=0 checks=0
+# shellcheck source=tests/cli-harness.sh
+. "$top/tests/cli-harness.sh"
+need_nvrtc
 
-"$cubby" --cache memory doctor >doctor.txt 2>&1
-if [ $? -eq 3 ]; then
-    echo "no NVRTC on this machine"
-    exit 77
-fi
-
-# status WANTED COMMAND...: runs it into out and err and compares the exit status.
-status() {
-    expected=$1
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    checks=$((checks + 1))
-    if [ $got -ne "$expected" ]; then
-        echo "FAILED: exit $got, expected $expected: $*"
-        sed 's/^/    /' out err | head -n 8
-        failures=$((failures + 1))
-    fi
-}
-true_that() {
-    checks=$((checks + 1))
-    if ! "$@"; then
-        echo "FAILED: $*"
-        failures=$((failures + 1))
-    fi
-}
 says() { grep -qF -- "$1" err || { sed 's/^/    /' err; return 1; }; }
 prints() { grep -qF -- "$1" out || { sed 's/^/    /' out; return 1; }; }
 lines() { [ "$(wc -l <"$1")" -eq "$2" ]; } # FILE COUNT
