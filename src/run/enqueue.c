@@ -11,43 +11,31 @@
 
 /* ---- The execution context --------------------------------------------------------------- */
 
-/* A handle that cannot be used is no reason not to run. */
-static bool materialise(const struct cubby_engine *engine, struct cubby_runtime_cache *handle,
-                        const struct cubby_toolchain *toolchain) {
-    struct cubby_error problem = CUBBY_ERROR_INIT;
-    const struct cubby_runtime_identity identity = {engine->device.arch, toolchain->fingerprint,
-                                                    engine->driver_version};
-    bool is_live = cubby_runtime_cache_materialise(handle, &identity, &problem) == 0;
-
-    if (!is_live)
-        log_line(CUBBY_LOG_WARN, "engine %s: its runtime cache is not used: %s", engine->name,
-                 problem.message);
-    cubby_error_clear(&problem);
-    return is_live;
-}
-
 /* The cache that programs come through, with the runtime cache in front: a new reference, or NULL.
- */
+ * A handle that cannot be used is no reason not to run. */
 static int open_cache(const struct cubby_engine *engine, struct cubby_cache **ret_cache,
                       struct cubby_error *error) {
     struct cubby_runtime_cache *handle = engine->settings.now.runtime_cache;
-    struct cubby_toolchain toolchain;
-    bool is_live;
+    struct cubby_error problem = CUBBY_ERROR_INIT;
     int result;
 
-    *ret_cache = cubby_cache_ref(engine->cache);
-    if (!handle)
-        return 0;
-    result = cubby_toolchain_find(engine->cache, &toolchain, error);
-    if (result < 0)
-        return result;
-    is_live = materialise(engine, handle, &toolchain);
-    cubby_toolchain_clear(&toolchain);
-    if (!is_live)
-        return 0;
-    cubby_cache_unref(*ret_cache);
     *ret_cache = NULL;
-    return front_new(handle, engine->cache, ret_cache, error);
+    if (!handle) {
+        *ret_cache = cubby_cache_ref(engine->cache);
+        return 0;
+    }
+    result = front_open(handle, engine->cache, engine->device.arch, engine->driver_version,
+                        ret_cache, &problem);
+    if (result == CUBBY_ERR_INVALID) {
+        log_line(CUBBY_LOG_WARN, "engine %s: its runtime cache is not used: %s", engine->name,
+                 problem.message);
+        *ret_cache = cubby_cache_ref(engine->cache);
+        result = 0;
+    } else if (result < 0) {
+        error_move(error, &problem);
+    }
+    cubby_error_clear(&problem);
+    return result;
 }
 
 static int create(struct cubby_engine *engine, struct cubby_error *error) {

@@ -61,8 +61,8 @@ static void front_close(struct cubby_backend *backend) {
     free(backend);
 }
 
-int front_new(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
-              struct cubby_cache **ret_cache, struct cubby_error *error) {
+static int put_in_front(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
+                        struct cubby_cache **ret_cache, struct cubby_error *error) {
     static const struct cubby_backend_ops ops = {
         .abi = CUBBY_BACKEND_ABI,
         .flags = CUBBY_BACKEND_IN_PROCESS,
@@ -81,4 +81,19 @@ int front_new(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *low
     front->backend.ops = &ops;
     front->runtime_cache = cubby_runtime_cache_ref(runtime_cache);
     return cache_put_before(lower, &front->backend, ret_cache, error);
+}
+
+int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
+               const char *arch, int driver_version, struct cubby_cache **ret_cache,
+               struct cubby_error *error) {
+    struct cubby_runtime_identity identity = {.arch = arch, .driver_version = driver_version};
+    struct cubby_toolchain toolchain;
+    int result = cubby_toolchain_find(lower, &toolchain, error);
+
+    if (result < 0)
+        return result;
+    identity.toolchain = toolchain.fingerprint;
+    result = cubby_runtime_cache_materialise(runtime_cache, &identity, error);
+    cubby_toolchain_clear(&toolchain);
+    return result == 0 ? put_in_front(runtime_cache, lower, ret_cache, error) : result;
 }

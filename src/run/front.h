@@ -9,8 +9,14 @@
 /* The name of that tier. */
 #define FRONT_TIER "runtime"
 
-/* The cache with the runtime cache in front; both are referenced, and lower may be NULL. */
-int front_new(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
-              struct cubby_cache **ret_cache, struct cubby_error *error);
+/*
+ * The cache with the runtime cache in front; both are referenced, and lower may be NULL. The
+ * runtime cache becomes live for the architecture, the compiler in use and the driver (0: none).
+ * Returns 0; INVALID where the runtime cache, or the cache with a tier more, cannot be used so;
+ * NO_TOOLCHAIN; NO_MEMORY.
+ */
+int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
+               const char *arch, int driver_version, struct cubby_cache **ret_cache,
+               struct cubby_error *error);
 
 #endif

@@ -21,22 +21,6 @@ static int check_options(const struct cubby_prewarm_options *options, struct cub
     return 0;
 }
 
-/* Makes the handle one for this architecture and compiler, and puts it in front of the cache. */
-static int put_in_front(const struct cubby_prewarm_options *options, struct cubby_cache **ret_cache,
-                        struct cubby_error *error) {
-    struct cubby_toolchain toolchain;
-    struct cubby_runtime_identity identity;
-    int result = cubby_toolchain_find(options->cache, &toolchain, error);
-
-    if (result < 0)
-        return result;
-    identity = (struct cubby_runtime_identity){options->arch, toolchain.fingerprint, 0};
-    result = cubby_runtime_cache_materialise(options->runtime_cache, &identity, error);
-    cubby_toolchain_clear(&toolchain);
-    return result == 0 ? front_new(options->runtime_cache, options->cache, ret_cache, error)
-                       : result;
-}
-
 static int compile_all(const struct kernel_source *source, const int64_t *dims,
                        const struct cubby_prewarm_options *options, struct cubby_error *error) {
     const struct cubby_engine_program *program;
@@ -67,7 +51,8 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
     if (result == 0 && dims)
         result = plan_check_dims(plan, dims, plan->dim_count, error);
     if (result == 0 && options->runtime_cache)
-        result = put_in_front(options, &cache, error);
+        result =
+            front_open(options->runtime_cache, options->cache, options->arch, 0, &cache, error);
     if (result < 0)
         return result;
     source = (struct kernel_source){plan, options->arch, cache ? cache : options->cache,
