@@ -255,6 +255,10 @@ static int compare_row(const struct engine_trial *trial, size_t output, size_t i
     return 0;
 }
 
+size_t engine_trial_input_count(const struct engine_trial *trial) {
+    return trial->reference->input_count;
+}
+
 /* Sets all outputs to NaN, byte by byte. */
 static int spoil_outputs(struct engine_trial *trial, struct cubby_error *error) {
     int result = 0;
@@ -268,8 +272,16 @@ static int spoil_outputs(struct engine_trial *trial, struct cubby_error *error) 
     return result;
 }
 
-static int compare_outputs(struct engine_trial *trial, double *ret_worst,
-                           struct cubby_error *error) {
+int engine_trial_refill(struct engine_trial *trial, struct cubby_error *error) {
+    int result = spoil_outputs(trial, error);
+
+    for (size_t i = 0; i < trial->reference->input_count && result == 0; i++)
+        result = cubby_device_memory_write(trial->memories[i], 0, trial->inputs[i],
+                                           trial->buffers[i].size, error);
+    return result;
+}
+
+int engine_trial_compare(struct engine_trial *trial, double *ret_worst, struct cubby_error *error) {
     int result = 0;
 
     for (size_t o = 0; o < trial->reference->output_count && result == 0; o++) {
@@ -291,7 +303,7 @@ int engine_trial_run(struct engine_trial *trial, struct cubby_engine *engine, do
         result = cubby_engine_enqueue(engine, &trial->call, error);
     if (result == 0)
         result = cubby_engine_sync(engine, error);
-    return result == 0 ? compare_outputs(trial, ret_worst, error) : result;
+    return result == 0 ? engine_trial_compare(trial, ret_worst, error) : result;
 }
 
 /* ---- Many runs ----------------------------------------------------------------------- */
@@ -307,7 +319,7 @@ int engine_trial_queue(struct engine_trial *const *trials, size_t count, unsigne
     if (result == 0)
         result = cubby_engine_sync(engine, error);
     for (size_t i = 0; i < count && result == 0; i++)
-        result = compare_outputs(trials[i], NULL, error);
+        result = engine_trial_compare(trials[i], NULL, error);
     return result;
 }
 

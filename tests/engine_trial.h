@@ -51,6 +51,16 @@ const char *engine_trial_shape(const struct engine_trial *trial, char text[ENGIN
 /* The buffers, borrowed from the trial, as cubby_engine_enqueue() takes them. */
 const struct cubby_engine_call *engine_trial_call(const struct engine_trial *trial);
 
+/* How many of the call's buffers are inputs: the first. */
+size_t engine_trial_input_count(const struct engine_trial *trial);
+
+/* Writes the inputs again, and numbers that are none into all outputs. The device has no work that
+ * uses them. */
+int engine_trial_refill(struct engine_trial *trial, struct cubby_error *error);
+
+/* Compares the outputs with what was expected, once the work is done; as engine_trial_run(). */
+int engine_trial_compare(struct engine_trial *trial, double *ret_worst, struct cubby_error *error);
+
 /*
  * Runs the engine once, over outputs that were no numbers before, and compares. A difference is
  * CUBBY_ERR_CORRUPT, naming the shape, the number and the bound. *ret_worst, where it is not NULL,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine_kernels.h"
+#include "engine_serving.h"
 #include "engine_trial.h"
 
 #define SKIPPED 77
@@ -88,8 +89,10 @@ static int try_case(const struct arguments *arguments, struct cubby_cache *cache
     return result;
 }
 
-/* A case for which the GPU has too little memory is left out; false where all are to be. */
-static bool count_case(int result, double worst, struct cubby_error *error, struct counts *counts) {
+/* A case for which the GPU has too little memory, or that it may lack, is left out; false where all
+ * are to be. */
+static bool count_case(int result, double worst, bool may_lack, struct cubby_error *error,
+                       struct counts *counts) {
     bool goes_on = !is_bare(result);
 
     if (result == 0) {
@@ -98,7 +101,8 @@ static bool count_case(int result, double worst, struct cubby_error *error, stru
             printf("ok, at most %.3f of the bound\n", worst);
         else
             puts("ok");
-    } else if (is_bare(result) || result == CUBBY_ERR_NO_MEMORY) {
+    } else if (is_bare(result) || result == CUBBY_ERR_NO_MEMORY ||
+               (may_lack && result == CUBBY_ERR_UNSUPPORTED)) {
         counts->skipped++;
         printf("skipped: %s\n", error->message);
     } else {
@@ -120,6 +124,17 @@ static int try_queue(const struct arguments *arguments, struct cubby_cache *cach
     return engine_trial_queues(queue, arguments->engines, &options, error);
 }
 
+static int try_way(const struct arguments *arguments, struct cubby_cache *cache,
+                   const struct serving_way *way, struct cubby_error *error) {
+    struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
+
+    options.device = arguments->device;
+    options.cache = cache;
+    printf("served, %s: ", way->name);
+    fflush(stdout);
+    return serving_try(way, arguments->engines, &options, error);
+}
+
 static void try_all(const struct arguments *arguments, struct cubby_cache *cache,
                     struct counts *counts) {
     struct cubby_error error = CUBBY_ERROR_INIT;
@@ -133,11 +148,14 @@ static void try_all(const struct arguments *arguments, struct cubby_cache *cache
         double worst = 0;
         int result = try_case(arguments, cache, one, is_large ? LARGE_ROWS : 0, &worst, &error);
 
-        goes_on = count_case(result, worst, &error, counts);
+        goes_on = count_case(result, worst, false, &error, counts);
     }
     for (size_t i = 0; i < ENGINE_QUEUE_COUNT && goes_on; i++)
-        goes_on =
-            count_case(try_queue(arguments, cache, &ENGINE_QUEUES[i], &error), 0, &error, counts);
+        goes_on = count_case(try_queue(arguments, cache, &ENGINE_QUEUES[i], &error), 0, false,
+                             &error, counts);
+    for (size_t i = 0; i < SERVING_WAY_COUNT && goes_on; i++)
+        goes_on = count_case(try_way(arguments, cache, &SERVING_WAYS[i], &error), 0,
+                             SERVING_WAYS[i].parts > 0, &error, counts);
 }
 
 int main(int argc, char **argv) {

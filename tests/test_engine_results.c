@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine_kernels.h"
+#include "engine_serving.h"
 #include "engine_trial.h"
 #include "fake_cuda.h"
 
@@ -103,16 +104,35 @@ START_TEST(results_are_the_references_with_each_strategy) {
 END_TEST
 
 /* Work waits until something waits for it, as it may on a GPU. */
+/* From here on, the device does nothing before something waits for it. */
+static void defer(void) {
+    setenv("FAKE_CUDA_DEFER", "1", 1);
+    fake->reset();
+    engine_kernels_attach(fake);
+}
+
 START_TEST(runs_do_not_disturb_each_other) {
     struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
 
     if (!has_compiler)
         return;
-    setenv("FAKE_CUDA_DEFER", "1", 1);
-    fake->reset();
-    engine_kernels_attach(fake);
+    defer();
     options.cache = cache;
     ck_ok(engine_trial_queues(&ENGINE_QUEUES[_i], TEST_ENGINES, &options, &error), &error);
+    unsetenv("FAKE_CUDA_DEFER");
+}
+END_TEST
+
+/* Each way twice: once with work that waits for as long as it can. */
+START_TEST(engines_are_served_side_by_side) {
+    struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
+
+    if (!has_compiler)
+        return;
+    if (_i % 2 == 1)
+        defer();
+    options.cache = cache;
+    ck_ok(serving_try(&SERVING_WAYS[_i / 2], TEST_ENGINES, &options, &error), &error);
     unsetenv("FAKE_CUDA_DEFER");
 }
 END_TEST
@@ -398,6 +418,7 @@ int main(void) {
     tcase_add_loop_test(tests, results_are_the_references_with_each_strategy, 0,
                         (int)ENGINE_CASE_COUNT);
     tcase_add_loop_test(tests, runs_do_not_disturb_each_other, 0, (int)ENGINE_QUEUE_COUNT);
+    tcase_add_loop_test(tests, engines_are_served_side_by_side, 0, 2 * (int)SERVING_WAY_COUNT);
     tcase_add_loop_test(tests, launches_are_of_the_cubin_for_the_shape, 0, (int)COUNT(PAIRS));
     tcase_add_loop_test(tests, kernels_of_a_runtime_cache_are_those_for_the_shape, 0,
                         (int)COUNT(PAIRS));
