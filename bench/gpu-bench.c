@@ -54,7 +54,7 @@ static const struct argp ARGP = {
     NULL};
 
 /* What the figures are of; 0, or what is missing. */
-static int add_gpu(const struct gpu_bench *gpu, json_t *machine, bool is_json,
+static int add_gpu(struct gpu_bench *gpu, json_t *machine, bool is_json,
                    struct cubby_error *error) {
     struct cubby_toolchain toolchain;
     struct device_context *context;
@@ -66,6 +66,7 @@ static int add_gpu(const struct gpu_bench *gpu, json_t *machine, bool is_json,
     result = device_context_get(gpu->device, &context, error);
     if (result < 0)
         return result;
+    gpu->multiprocessors = (unsigned)context->device.multiprocessors;
     json_object_set_new(machine, "gpu",
                         json_pack("{s:s, s:s, s:i, s:i}", "name", context->device.name, "arch",
                                   context->device.arch, "multiprocessors",
@@ -102,6 +103,7 @@ int main(int argc, char **argv) {
     }
     command_show(&arguments.command, machine);
     gpu_run_rows(gpu);
+    gpu_serve_rows(gpu);
     gpu_start_rows(gpu);
     cubby_cache_unref(gpu->cache);
     return command_end(&arguments.command, machine);

@@ -14,6 +14,7 @@ struct gpu_bench {
     struct bench *bench;
     const char *engines; /* folder of the example engines */
     int device;
+    unsigned multiprocessors;
     struct cubby_cache *cache; /* in memory, so that each program is compiled once */
 };
 
@@ -70,6 +71,7 @@ int gpu_floor_replay(struct gpu_floor *floor);
 /* ---- The rows ------------------------------------------------------------------------ */
 
 void gpu_run_rows(const struct gpu_bench *gpu);   /* gpu_runs.c */
+void gpu_serve_rows(const struct gpu_bench *gpu); /* gpu_serves.c */
 void gpu_start_rows(const struct gpu_bench *gpu); /* gpu_starts.c */
 
 #endif

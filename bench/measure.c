@@ -103,12 +103,15 @@ int measure_pair(const struct work *floor, const struct work *subject, const str
 /* ---- Single operations ---------------------------------------------------------------------- */
 
 /* The two in turn; sorts the times of each. */
-static int time_each(const struct work *const works[2], unsigned count, double *const times[2]) {
+static int time_each(const struct work *const works[2], int (*before)(void *context),
+                     unsigned count, double *const times[2]) {
     for (unsigned i = 0; i < count; i++) {
         for (unsigned turn = 0; turn < 2; turn++) {
             unsigned which = (i + turn) % 2;
             uint64_t ns;
 
+            if (before && before(works[which]->context) < 0)
+                return -1;
             if (run_batch(works[which], 1, &ns) < 0)
                 return -1;
             times[which][i] = (double)(ns ? ns : 1);
@@ -119,8 +122,9 @@ static int time_each(const struct work *const works[2], unsigned count, double *
     return 0;
 }
 
-int measure_latencies(const struct work *floor, const struct work *subject, const struct plan *plan,
-                      unsigned count, const double *parts, unsigned part_count,
+int measure_latencies(const struct work *floor, const struct work *subject,
+                      int (*before)(void *context), const struct plan *plan, unsigned count,
+                      const double *parts, unsigned part_count,
                       struct comparison *ret_comparisons) {
     const struct work *works[2] = {floor, subject};
     size_t runs = plan->runs;
@@ -130,7 +134,7 @@ int measure_latencies(const struct work *floor, const struct work *subject, cons
     int result = numbers ? 0 : -1;
 
     for (size_t run = 0; run < runs && result == 0; run++) {
-        result = time_each(works, count, times);
+        result = time_each(works, before, count, times);
         for (unsigned i = 0; i < part_count && result == 0; i++) {
             double *of = results + 3 * runs * i;
 

@@ -41,12 +41,13 @@ int measure_pair(const struct work *floor, const struct work *subject, const str
                  struct comparison *ret_comparison);
 
 /*
- * Times single operations, count of each in turn in a run, and compares their quantiles: those at
+ * Times single operations, count of each in turn in a run, and compares their quantiles. Before
+ * each of them, what is not timed is done with the context of its work (NULL for nothing). Those at
  * parts[i] of a run's operations (0.99: all but the slowest percent are faster; 1: the slowest) go
  * into ret_comparisons[i]. For what a few operations pay for all. Returns as measure_pair().
  */
-int measure_latencies(const struct work *floor, const struct work *subject, const struct plan *plan,
-                      unsigned count, const double *parts, unsigned part_count,
-                      struct comparison *ret_comparisons);
+int measure_latencies(const struct work *floor, const struct work *subject,
+                      int (*before)(void *context), const struct plan *plan, unsigned count,
+                      const double *parts, unsigned part_count, struct comparison *ret_comparisons);
 
 #endif

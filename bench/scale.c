@@ -110,7 +110,7 @@ static void measure_puts(struct bench *bench, struct stores *stores) {
         struct plan plan = bench->plan;
 
         plan.runs = (plan.runs + 14) / 15;
-        result = measure_latencies(&rows[0].floor, &rows[0].subject, &plan, LATENCIES, parts,
+        result = measure_latencies(&rows[0].floor, &rows[0].subject, NULL, &plan, LATENCIES, parts,
                                    QUANTILE_COUNT, comparisons);
     }
     for (unsigned i = 0; i < QUANTILE_COUNT && !stores->failed; i++) {
