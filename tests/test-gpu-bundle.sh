@@ -61,7 +61,7 @@ def read(name):
         return json.load(file)
 
 summary = read("summary.json")
-assert summary["passed"] >= 20 and summary["failed"] == 0 and summary["double"] is True, summary
+assert summary["passed"] >= 34 and summary["failed"] == 0 and summary["double"] is True, summary
 assert read("doctor.json")
 report = read("bench.json")
 assert report["machine"]["gpu"]["name"] == "Fake GPU 0", report["machine"]
@@ -70,6 +70,8 @@ wanted = [f"{what}/{engine}/{strategy}" for what in ("enqueue", "run") for engin
           for strategy in ("lazy", "eager", "none")]
 wanted += [f"start/{engine}/{cache}" for engine in engines for cache in ("cold", "cache", "both", "runtime")]
 wanted += [f"{what}/{engine}" for what in ("graph", "special") for engine in engines]
+wanted += [f"serve/{where}/{how}" for where in ("streams", "parts") for how in ("launches", "graph")]
+wanted += ["latency/parts/p50", "latency/parts/p99"]
 names = [row["name"] for row in report["rows"]]
 assert sorted(names) == sorted(wanted), names
 for row in report["rows"]:
