@@ -51,14 +51,14 @@ if "$build/cubby" --cache memory doctor >doctor.txt 2>&1; then
 
     # On the driver's double: its kernels do nothing, but where they run is as on a GPU.
     export CUBBY_CACHE="file:$work/serve" CUBBY_CUDA="$build/tests/.libs/fake_cuda.so"
-    for n in 0 1; do
-        cp "$engines/nbody.json" "engine$n.json"
+    cp "$engines"/*.json "$engines"/*.cu .
+    for engine in mlp attention nbody; do
+        expect 0 "$engine.json: 5 runs on 40 multiprocessors, 1 captures, 5 replays" \
+            "$examples/serve" 40 5 mlp.json attention.json nbody.json
     done
-    cp "$engines"/*.cu .
-    served='[0-9]+ runs on 16 multiprocessors, 1 captures, 5 replays'
-    expect 0 "engine1.json: $served" "$examples/serve" 16 5 engine0.json engine1.json
-    expect 1 '' "$examples/serve" 7 5 engine0.json
-    expect 3 '' env CUBBY_CUDA=/nowhere/libcuda.so.1 "$examples/serve" 16 5 engine0.json
+    expect 1 '' "$examples/serve" 48 5 mlp.json attention.json nbody.json # of 132
+    expect 1 '' "$examples/serve" 7 5 nbody.json
+    expect 3 '' env CUBBY_CUDA=/nowhere/libcuda.so.1 "$examples/serve" 40 5 nbody.json
     unset CUBBY_CUDA
 
     export CUBBY_CACHE="memory,file:$work/threads"

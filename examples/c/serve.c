@@ -30,7 +30,7 @@ struct served {
 /* Memory for each input and output of the engine, at the values that it expects of its dims. */
 static int allocate(struct served *served, const struct cubby_engine_plan *plan,
                     struct cubby_error *error) {
-    struct cubby_engine_geometry *geometry;
+    struct cubby_engine_geometry *geometry = NULL;
     const struct cubby_engine_tensor *tensor;
     const struct cubby_engine_dim *dim;
     size_t dims = 0, buffers = 0;
@@ -50,8 +50,7 @@ static int allocate(struct served *served, const struct cubby_engine_plan *plan,
                 cubby_device_memory_address(served->memory[buffers]), bytes};
         buffers++;
     }
-    if (result == 0)
-        cubby_engine_geometry_free(geometry);
+    cubby_engine_geometry_free(geometry);
     served->call = (struct cubby_engine_call){served->dims, dims, served->buffers, buffers};
     return result;
 }
