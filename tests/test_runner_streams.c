@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Engines in streams of their callers, on the double. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,50 @@ START_TEST(sync_waits_for_an_external_stream) {
     ck_ok(enqueue(engine, N, N), &error);
     cubby_engine_unref(engine); /* waits as well */
     check_results(0, 2 * N);
+}
+END_TEST
+
+/* A run that fails half-way has work in its stream all the same: what comes later in another stream
+ * comes after it, as does the end of the engine. */
+static void fail_call(const char *call, unsigned next) {
+    char fault[80];
+
+    snprintf(fault, sizeof(fault), "%s@%u=2", call, fake->calls(call) + next);
+    setenv("FAKE_CUDA_FAIL", fault, 1);
+}
+
+static const struct {
+    const char *call;
+    unsigned next; /* of the calls from then on */
+} HALF_WAYS[] = {{"cuLaunchKernel", 2}, {"cuEventRecord", 1}, {"cuEventCreate", 1}};
+
+START_TEST(what_a_failed_run_left_comes_first) {
+    struct cubby_engine *engine;
+    bool idle;
+
+    if (!defer())
+        return;
+    engine = engine_of(CUBBY_SPECIALIZATION_NONE);
+    ck_ok(cubby_engine_prepare(engine, &(int64_t){N}, 1, &error), &error);
+    ck_ok(cubby_engine_set_external_stream(engine, streams[0]->handle, &error), &error);
+    fail_call(HALF_WAYS[_i].call, HALF_WAYS[_i].next);
+    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_NO_MEMORY, "OUT_OF_MEMORY");
+    unsetenv("FAKE_CUDA_FAIL");
+    ck_ok(cubby_engine_set_external_stream(engine, streams[1]->handle, &error), &error);
+    ck_ok(enqueue(engine, N, N), &error);
+    ck_ok(device_context_enter(context, &error), &error);
+    /* The first piece of the later run is done; the second one not yet. */
+    ck_ok(stream_is_idle(context->driver, streams[1]->handle, &idle, &error), &error);
+    device_context_leave(context);
+    wait_for(streams[0]);
+    wait_for(streams[1]);
+    check_results(N, N);
+    fail_call(HALF_WAYS[_i].call, HALF_WAYS[_i].next);
+    if (enqueue(engine, N, 2 * N) < 0)
+        cubby_error_clear(&error);
+    unsetenv("FAKE_CUDA_FAIL");
+    cubby_engine_unref(engine);
+    wait_for(streams[1]); /* where nothing may be left */
 }
 END_TEST
 
@@ -261,6 +306,8 @@ int main(void) {
     tcase_add_test(tests, a_stream_of_another_device_is_refused);
     tcase_add_test(tests, runs_stay_in_order_from_stream_to_stream);
     tcase_add_test(tests, sync_waits_for_an_external_stream);
+    tcase_add_loop_test(tests, what_a_failed_run_left_comes_first, 0,
+                        sizeof(HALF_WAYS) / sizeof(*HALF_WAYS));
     tcase_add_test(tests, graphs_follow_the_stream);
     tcase_add_test(tests, bound_by_name_all_or_none);
     tcase_add_test(tests, precedence);

@@ -348,6 +348,15 @@ static int launch(struct execution *execution, struct CUstream_st *stream,
     return launches_run(&execution->launches, execution->context, stream, error);
 }
 
+/* What is behind a run comes behind all of it that is in the stream, also where a launch failed. */
+static int launch_all(struct execution *execution, struct CUstream_st *stream,
+                      struct cubby_error *error) {
+    int result = launch(execution, stream, error);
+    int ended = order_end(&execution->order, stream, result == 0 ? error : NULL);
+
+    return result < 0 ? result : ended;
+}
+
 static int launch_in_order(struct execution *execution, const struct destination *destination,
                            struct cubby_error *error) {
     struct order *order = &execution->order;
@@ -357,9 +366,7 @@ static int launch_in_order(struct execution *execution, const struct destination
     if (result == 0 && destination->has_caller)
         result = order_after_caller(order, destination->caller, error);
     if (result == 0)
-        result = launch(execution, stream, error);
-    if (result == 0)
-        result = order_end(order, stream, error);
+        result = launch_all(execution, stream, error);
     if (result == 0 && destination->has_caller)
         result = order_before_caller(order, destination->caller, error);
     return result;

@@ -24,8 +24,10 @@ int order_begin(struct order *order, struct CUstream_st *stream, struct cubby_er
 int order_end(struct order *order, struct CUstream_st *stream, struct cubby_error *error) {
     int result = stream == order->own ? 0 : mark(order, &order->done, stream, error);
 
-    if (result < 0)
+    if (result < 0) {
+        stream_sync(order->context->driver, stream, NULL); /* what cannot be marked is waited for */
         return result;
+    }
     order->has_run = true;
     order->last = stream;
     return 0;

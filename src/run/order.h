@@ -18,7 +18,8 @@ struct order {
 /* Makes what comes into the stream wait for the last run. */
 int order_begin(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
 
-/* The last run is in that stream. */
+/* The last run is in that stream, or what there is of one that failed. Where that cannot be marked,
+ * waits for it. */
 int order_end(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
 
 /* Makes our own stream wait for the caller's, before a run; and the caller's for ours, behind it.
