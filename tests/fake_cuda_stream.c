@@ -229,8 +229,8 @@ static struct CUstream_st *make_stream(struct CUctx_st *context, unsigned flags,
 
 /*
  * A stream has to be of the device that is current, as with [cuEventRecord] and [cuLaunchKernel];
- * that a context is current at all is asked of every call. The per-thread stream is not in the
- * double.
+ * that a context is current at all is asked of every call. All threads have one per-thread stream
+ * in the double.
  */
 unsigned fake_stream(struct CUstream_st *handle, struct CUstream_st **ret_stream) {
     struct CUctx_st *current;
@@ -243,6 +243,13 @@ unsigned fake_stream(struct CUstream_st *handle, struct CUstream_st **ret_stream
         if (!current->legacy)
             current->legacy = make_stream(current, 0, 0);
         *ret_stream = current->legacy;
+        return 0;
+    }
+    if (handle == DRIVER_STREAM_PER_THREAD) {
+        current = fake_primary(current);
+        if (!current->per_thread)
+            current->per_thread = make_stream(current, 0, 0);
+        *ret_stream = current->per_thread;
         return 0;
     }
     if (!fake_is(FAKE_STREAM, handle))
@@ -275,6 +282,8 @@ void fake_stream_free(struct CUstream_st *stream) {
     fake_capture_forget(stream);
     if (stream->object.context && stream->object.context->legacy == stream)
         stream->object.context->legacy = NULL;
+    if (stream->object.context && stream->object.context->per_thread == stream)
+        stream->object.context->per_thread = NULL;
     free(stream->tail);
     fake_forget(stream);
 }
@@ -285,7 +294,8 @@ static unsigned destroy(struct CUstream_st *handle) {
     struct CUstream_st *stream;
     unsigned code = fake_stream(handle, &stream);
 
-    if (code == 0 && stream == stream->object.context->legacy)
+    if (code == 0 && (stream == stream->object.context->legacy ||
+                      stream == stream->object.context->per_thread))
         code = DRIVER_ERROR_INVALID_HANDLE;
     if (code == 0)
         code = fake_check_stream(stream);

@@ -472,7 +472,8 @@ void cubby_device_memory_free(struct cubby_device_memory *memory);
 uint64_t cubby_device_memory_address(const struct cubby_device_memory *memory);
 
 /** Copies from the host, before it returns. Not in order with an engine's work: cubby_engine_sync()
- * before where that may use the memory. INVALID where it would reach past the end. */
+ * before where that may use the memory. INVALID where it would reach past the end, and while a
+ * stream that waits for the default one captures, which a copy would break. */
 int cubby_device_memory_write(struct cubby_device_memory *memory, uint64_t offset, const void *data,
                               uint64_t size, struct cubby_error *error);
 
