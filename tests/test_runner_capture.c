@@ -131,8 +131,74 @@ START_TEST(an_external_stream_is_not_recorded) {
     begin(&capture);
     assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "external stream captures");
     ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
+    /* Nor is it, where another stream is to be recorded, run beside the graph. */
+    ck_ok(cubby_engine_set_external_stream(engine, streams[1]->handle, &error), &error);
+    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "has an external stream");
+    assert_failure(cubby_engine_prepare(engine, &n, 1, &error), CUBBY_ERR_INVALID,
+                   "has an external stream");
+    ck_assert_uint_eq(fake->launches(), 0);
+    ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
     ck_ok(enqueue(engine, N, 0), &error);
+    end(&capture);
+    ck_assert_uint_eq(fake->launches(), 0);
+    replay(&capture);
+    check_results(0, N);
+    graph_exec_free(context->driver, capture.exec);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
+/* A stream that the default one waits for captures: the default stream cannot be used, which is
+ * told instead of breaking the capture. */
+START_TEST(the_default_stream_is_left_alone_while_another_captures) {
+    struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_NONE);
+    const struct driver_api *api = &context->driver->api;
+    struct CUstream_st *blocking = NULL;
+    struct cubby_stream_guard guard;
+    struct CUgraph_st *graph = NULL;
+    char byte = 0;
+
+    ck_ok(enqueue(engine, N, 0), &error);
+    ck_ok(device_context_enter(context, &error), &error);
+    ck_assert_uint_eq(api->cuStreamCreateWithPriority(&blocking, 0, 0), 0);
+    ck_ok(capture_begin(context->driver, blocking, &error), &error);
+    cubby_stream_guard_enter(&guard, _i < 2 ? NULL : DRIVER_STREAM_LEGACY);
+    cubby_stream_passthrough_set(_i % 2);
+    assert_failure(enqueue(engine, N, N), CUBBY_ERR_INVALID, "STREAM_CAPTURE_IMPLICIT");
+    cubby_stream_passthrough_set(false);
+    cubby_stream_guard_leave(&guard);
+    assert_failure(cubby_device_memory_write(out, 0, &byte, 1, &error), CUBBY_ERR_INVALID,
+                   "CU_STREAM_NON_BLOCKING");
+    assert_failure(cubby_device_memory_read(out, 0, &byte, 1, &error), CUBBY_ERR_INVALID,
+                   "CU_STREAM_NON_BLOCKING");
+    ck_ok(enqueue(engine, N, N), &error);
+    ck_ok(capture_end(context->driver, blocking, &graph, &error), &error);
+    graph_free(context->driver, graph);
+    ck_assert_uint_eq(api->cuStreamDestroy_v2(blocking), 0);
+    device_context_leave(context);
+    check_results(0, 2 * N);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
+/* The per-thread stream is one of those that can be recorded. */
+START_TEST(a_per_thread_stream_is_recorded) {
+    struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_NONE);
+    struct device_stream per_thread = {context, DRIVER_STREAM_PER_THREAD};
+    const int64_t n = N;
+    struct capture capture;
+
+    begin_in(&capture, &per_thread, DRIVER_STREAM_CAPTURE_MODE_GLOBAL);
+    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "cubby_engine_prepare");
     end_and_free(&capture);
+    ck_ok(cubby_engine_prepare(engine, &n, 1, &error), &error);
+    begin_in(&capture, &per_thread, DRIVER_STREAM_CAPTURE_MODE_GLOBAL);
+    ck_ok(enqueue(engine, N, 0), &error);
+    end(&capture);
+    ck_assert_uint_eq(fake->launches(), 0);
+    replay(&capture);
+    check_results(0, N);
+    graph_exec_free(context->driver, capture.exec);
     cubby_engine_unref(engine);
 }
 END_TEST
@@ -157,6 +223,121 @@ START_TEST(a_capture_of_another_thread_is_not_broken) {
     ck_ok(cubby_engine_sync(engine, &error), &error);
     cubby_engine_unref(engine);
     cubby_engine_unref(other);
+}
+END_TEST
+
+/* ---- While the thread captures ------------------------------------------------------------ */
+
+/* Whatever is called in the midst of a capture of the same thread, in the strictest mode: that is
+ * not broken. The engine ran in an external stream before. */
+static void call_sync(struct cubby_engine *engine) {
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+}
+
+static void call_enqueue(struct cubby_engine *engine) {
+    ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
+    for (unsigned i = 1; i < 4; i++) /* shapes, scratch tensors that grow, graphs */
+        ck_ok(enqueue(engine, 1000 * i, 0), &error);
+    cubby_engine_wait_kernels(engine);
+    ck_ok(enqueue(engine, 3000, 0), &error);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+}
+
+static void call_prepare(struct cubby_engine *engine) {
+    const int64_t n = 4000;
+
+    ck_ok(cubby_engine_prepare(engine, &n, 1, &error), &error);
+}
+
+static void call_set_stream(struct cubby_engine *engine) {
+    const struct cubby_stream_binding binding = {cubby_engine_name(engine), streams[1]->handle};
+    struct cubby_stream_scope *scope;
+
+    ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
+    ck_ok(cubby_engines_bind_streams(&engine, 1, &binding, 1, &scope, &error), &error);
+    ck_ok(enqueue(engine, N, 0), &error);
+    ck_ok(cubby_stream_scope_exit(scope, &error), &error);
+    assert_failure(cubby_engine_set_external_stream(engine, streams[0]->handle, &error),
+                   CUBBY_ERR_INVALID, "captures");
+}
+
+static void call_set_settings(struct cubby_engine *engine) {
+    const struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_EAGER);
+
+    ck_ok(cubby_engine_set_settings(engine, &settings, &error), &error);
+    ck_ok(enqueue(engine, N, 0), &error);
+}
+
+static void call_scopes(struct cubby_engine *engine) {
+    struct cubby_graph_scope *scope;
+    enum cubby_graph_mode mode;
+
+    ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
+    ck_ok(cubby_graph_scope_enter(&engine, 1, false, &mode, &scope, &error), &error);
+    ck_ok(enqueue(engine, N, 0), &error);
+    ck_ok(cubby_graph_scope_exit(scope, &error), &error);
+}
+
+static void call_unref(struct cubby_engine *engine) {
+    struct cubby_engine *other = recording_engine_of(CUBBY_SPECIALIZATION_EAGER);
+
+    (void)engine;
+    ck_ok(cubby_engine_set_external_stream(other, streams[1]->handle, &error), &error);
+    ck_ok(enqueue(other, N, 0), &error);
+    cubby_engine_unref(other);
+}
+
+static void call_memory(struct cubby_engine *engine) {
+    struct cubby_device_memory *memory;
+    char bytes[16] = "fifteen letters";
+
+    (void)engine;
+    ck_ok(cubby_device_memory_new(0, sizeof(bytes), &memory, &error), &error);
+    ck_ok(cubby_device_memory_write(memory, 0, bytes, sizeof(bytes), &error), &error);
+    ck_ok(cubby_device_memory_read(memory, 0, bytes, sizeof(bytes), &error), &error);
+    ck_assert_str_eq(bytes, "fifteen letters");
+    cubby_device_memory_free(memory);
+}
+
+static void call_divide(struct cubby_engine *engine) {
+    static const char *const NAMES[] = {"one", "two"};
+    struct cubby_green_division *division;
+
+    ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
+    ck_ok(cubby_engine_set_external_stream(engine, cubby_green_division_part(division, 0)->stream,
+                                           &error),
+          &error);
+    ck_ok(enqueue(engine, N, 0), &error);
+    ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    cubby_green_division_free(division);
+}
+
+static void (*const CALLS[])(struct cubby_engine *engine) = {
+    call_sync,   call_enqueue, call_prepare, call_set_stream, call_set_settings,
+    call_scopes, call_unref,   call_memory,  call_divide};
+
+START_TEST(no_call_breaks_a_capture_of_its_thread) {
+    struct cubby_engine *engine = recording_engine_of(CUBBY_SPECIALIZATION_LAZY);
+    struct cubby_engine *recorded = engine_of(CUBBY_SPECIALIZATION_NONE);
+    const int64_t n = N;
+    struct capture capture;
+
+    ck_ok(cubby_engine_prepare(recorded, &n, 1, &error), &error);
+    ck_ok(cubby_engine_set_external_stream(engine, streams[1]->handle, &error), &error);
+    ck_ok(enqueue(engine, N, 0), &error);
+    begin(&capture);
+    cubby_stream_guard_leave(&capture.guard); /* what it captures is no engine's business */
+    CALLS[_i](engine);
+    clear_results();
+    cubby_stream_guard_enter(&capture.guard, streams[0]->handle);
+    ck_ok(enqueue(recorded, N, 0), &error);
+    end(&capture);
+    replay(&capture);
+    check_results(0, N);
+    graph_exec_free(context->driver, capture.exec);
+    cubby_engine_unref(engine);
+    cubby_engine_unref(recorded);
 }
 END_TEST
 
@@ -300,6 +481,10 @@ int main(void) {
     tcase_add_test(tests, what_was_recorded_stays);
     tcase_add_test(tests, an_external_stream_is_not_recorded);
     tcase_add_test(tests, a_capture_of_another_thread_is_not_broken);
+    tcase_add_loop_test(tests, the_default_stream_is_left_alone_while_another_captures, 0, 4);
+    tcase_add_test(tests, a_per_thread_stream_is_recorded);
+    tcase_add_loop_test(tests, no_call_breaks_a_capture_of_its_thread, 0,
+                        sizeof(CALLS) / sizeof(*CALLS));
     tcase_add_loop_test(tests, the_matrix, 0, sizeof(MATRIX) / sizeof(*MATRIX));
     tcase_add_test(tests, a_graph_scope_needs_engines);
     suite_add_tcase(suite, tests);

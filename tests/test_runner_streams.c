@@ -257,6 +257,68 @@ START_TEST(precedence) {
 }
 END_TEST
 
+/* For each way that a stream may be given, where the run goes. */
+enum place { OWN, EXTERNAL, GUARDED, DEFAULT };
+
+static const struct {
+    bool has_external, passes;
+    int guard; /* 0: none, 1: of a stream, 2: of the default stream, 3: of the per-thread stream */
+    enum place expected;
+} PRECEDENCE[] = {
+    {false, false, 0, OWN},     {false, false, 1, OWN},     {false, false, 2, OWN},
+    {false, false, 3, OWN},     {false, true, 0, OWN},      {false, true, 1, GUARDED},
+    {false, true, 2, DEFAULT},  {false, true, 3, DEFAULT},  {true, false, 0, EXTERNAL},
+    {true, false, 1, EXTERNAL}, {true, false, 2, EXTERNAL}, {true, false, 3, EXTERNAL},
+    {true, true, 0, EXTERNAL},  {true, true, 1, EXTERNAL},  {true, true, 2, EXTERNAL},
+    {true, true, 3, EXTERNAL},
+};
+
+static enum place place_of_last_launch(struct CUstream_st *own) {
+    struct CUstream_st *stream = stream_of_last_launch();
+
+    if (stream == own)
+        return OWN;
+    if (stream == streams[0]->handle)
+        return EXTERNAL;
+    return stream == streams[1]->handle ? GUARDED : DEFAULT;
+}
+
+/* Recorded or not, which a default stream cannot be. */
+static void check_precedence(size_t i, struct cubby_engine *engine) {
+    struct CUstream_st *const guarded[] = {NULL, streams[1]->handle, NULL,
+                                           DRIVER_STREAM_PER_THREAD};
+    struct cubby_stream_guard guard;
+    struct CUstream_st *own;
+
+    ck_ok(enqueue(engine, N, 0), &error);
+    own = stream_of_last_launch();
+    cubby_stream_passthrough_set(PRECEDENCE[i].passes);
+    if (PRECEDENCE[i].guard > 0)
+        cubby_stream_guard_enter(&guard, guarded[PRECEDENCE[i].guard]);
+    if (PRECEDENCE[i].has_external)
+        ck_ok(cubby_engine_set_external_stream(engine, streams[0]->handle, &error), &error);
+    for (unsigned j = 1; j < 4; j++) {
+        ck_ok(enqueue(engine, N, j * N), &error);
+        ck_assert_int_eq(place_of_last_launch(own), PRECEDENCE[i].expected);
+    }
+    if (PRECEDENCE[i].guard > 0)
+        cubby_stream_guard_leave(&guard);
+    cubby_stream_passthrough_set(false);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    check_results(0, 4 * N);
+    ck_assert_uint_eq(stats_of_engine(engine).contexts, 1);
+}
+
+START_TEST(every_precedence) {
+    struct cubby_engine *engine = _i % 2 ? recording_engine_of(CUBBY_SPECIALIZATION_EAGER)
+                                         : engine_of(CUBBY_SPECIALIZATION_NONE);
+
+    check_precedence((size_t)_i / 2, engine);
+    ck_assert_uint_eq(stats_of_engine(engine).replays, _i % 2 ? 4 : 0);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
 /* What the caller put into its stream before is there, and what it puts there later comes after. */
 START_TEST(its_own_stream_is_ordered_against_the_callers) {
     struct cubby_engine *engine;
@@ -311,6 +373,7 @@ int main(void) {
     tcase_add_test(tests, graphs_follow_the_stream);
     tcase_add_test(tests, bound_by_name_all_or_none);
     tcase_add_test(tests, precedence);
+    tcase_add_loop_test(tests, every_precedence, 0, 2 * sizeof(PRECEDENCE) / sizeof(*PRECEDENCE));
     tcase_add_test(tests, its_own_stream_is_ordered_against_the_callers);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

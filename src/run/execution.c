@@ -50,7 +50,8 @@ static int fill(struct execution *execution, const struct kernels_setup *setup, 
     if (result == 0)
         result = launches_init(&execution->launches, setup->plan, error);
     if (result == 0)
-        result = recording_init(&execution->recording, &execution->launches, error);
+        result = recording_init(&execution->recording, &execution->launches,
+                                execution->stream->handle, error);
     return result;
 }
 
@@ -123,10 +124,13 @@ void execution_free(struct execution *execution) {
 
 int execution_sync(struct execution *execution, struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
+    unsigned mode;
 
     if (result < 0)
         return result;
+    mode = capture_tolerate(execution->context->driver); /* the thread may capture something else */
     result = order_sync(&execution->order, error);
+    capture_restore(execution->context->driver, mode);
     device_context_leave(execution->context);
     return result;
 }
