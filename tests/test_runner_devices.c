@@ -68,18 +68,129 @@ START_TEST(parts_that_cannot_be) {
 }
 END_TEST
 
-START_TEST(engines_on_two_devices) {
+/* On a later division, whose contexts and streams may lie where those of an earlier one lay. */
+START_TEST(engines_go_from_division_to_division) {
+    static const char *const NAMES[] = {"left", "right"};
+    struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_green_division *division;
+    struct cubby_engine *engine;
+
+    settings.cuda_graph_strategy = (enum cubby_cuda_graph_strategy)_i;
+    engine = engine_on(&line, &settings);
+    for (unsigned i = 0; i < 4; i++) {
+        const struct cubby_green_part *part;
+
+        ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
+        part = cubby_green_division_part(division, i % 2);
+        ck_ok(cubby_engine_set_external_stream(engine, part->stream, &error), &error);
+        ck_ok(enqueue(engine, N, i * N), &error);
+        ck_assert(fake->launch(fake->launches() - 1)->green);
+        ck_ok(cubby_engine_sync(engine, &error), &error);
+        ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
+        cubby_green_division_free(division);
+    }
+    check_results(0, 4 * N);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
+/* ---- Several devices ------------------------------------------------------------------------ */
+
+static struct cubby_engine *engine_on_device(int device,
+                                             enum cubby_specialization_strategy strategy) {
     struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
+    const struct cubby_runtime_settings settings = settings_of(strategy);
+    struct cubby_engine *engine;
+
+    options.cache = line.cache;
+    options.device = device;
+    options.settings = &settings;
+    ck_ok(cubby_engine_new(line.plan, &options, &engine, &error), &error);
+    ck_assert_int_eq(cubby_engine_device(engine), device);
+    return engine;
+}
+
+/* The engine runs on one device, and its caller works in a stream of another. */
+START_TEST(a_run_is_ordered_against_a_stream_of_another_device) {
+    struct cubby_stream_guard guard;
+    struct cubby_engine *engine;
+    float x[N], y[N] = {0};
+
+    if (!begin_anew("FAKE_CUDA_DEVICES", "2") || !defer())
+        return;
+    engine = engine_on_device(1, CUBBY_SPECIALIZATION_NONE);
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(7 * i);
+    cubby_stream_guard_enter(&guard, streams[0]->handle);
+    ck_ok(device_context_enter(context, &error), &error);
+    for (int round = 0; round < 2; round++) {
+        struct device_memory *memory[2];
+
+        for (int i = 0; i < 2; i++)
+            ck_ok(device_memory_new(context, sizeof(x), NULL, &memory[i], &error), &error);
+        ck_ok(device_memory_write(memory[0], 0, x, sizeof(x), streams[0]->handle, &error), &error);
+        {
+            const int64_t n = N;
+            const struct cubby_engine_buffer buffers[] = {{memory[0]->address, sizeof(x)},
+                                                          {memory[1]->address, sizeof(x)}};
+            const struct cubby_engine_call call = {&n, 1, buffers, 2};
+
+            ck_ok(cubby_engine_enqueue(engine, &call, &error), &error);
+        }
+        ck_ok(device_memory_read(memory[1], 0, y, sizeof(y), streams[0]->handle, &error), &error);
+        ck_assert_uint_gt(fake->pending(), 0);
+        wait_for(streams[0]);
+        for (int i = 0; i < N; i++)
+            ck_assert_msg(y[i] == 2 * x[i] + 1, "%d: %g", i, y[i]);
+        ck_assert_int_eq(fake->launch(fake->launches() - 1)->device, 1);
+        for (int i = 0; i < 2; i++)
+            device_memory_free(memory[i]);
+    }
+    device_context_leave(context);
+    cubby_stream_guard_leave(&guard);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
+/* The engine is of another device than the stream that captures: that is told, and the capture goes
+ * on. */
+START_TEST(a_capture_on_another_device_is_not_broken) {
+    struct cubby_engine *right, *wrong;
+    const int64_t n = N;
+    struct capture capture;
+
+    if (!begin_anew("FAKE_CUDA_DEVICES", "2"))
+        return;
+    right = engine_on_device(0, CUBBY_SPECIALIZATION_NONE);
+    wrong = engine_on_device(1, CUBBY_SPECIALIZATION_NONE);
+    ck_ok(cubby_engine_prepare(right, &n, 1, &error), &error);
+    ck_ok(cubby_engine_prepare(wrong, &n, 1, &error), &error);
+    begin(&capture);
+    for (int i = 0; i < 2; i++) {
+        cubby_stream_passthrough_set(i);
+        assert_failure(enqueue(wrong, N, 0), CUBBY_ERR_INVALID, "of another");
+        assert_failure(cubby_engine_set_external_stream(wrong, streams[0]->handle, &error),
+                       CUBBY_ERR_INVALID, "captures");
+        ck_ok(enqueue(right, N, (unsigned)i * N), &error);
+    }
+    cubby_stream_passthrough_set(false);
+    end(&capture);
+    ck_assert_uint_eq(fake->launches(), 0);
+    replay(&capture);
+    check_results(0, 2 * N);
+    graph_exec_free(context->driver, capture.exec);
+    cubby_engine_unref(right);
+    cubby_engine_unref(wrong);
+}
+END_TEST
+
+START_TEST(engines_on_two_devices) {
     struct cubby_engine *engines[2];
 
     if (!begin_anew("FAKE_CUDA_DEVICES", "2"))
         return;
-    options.cache = line.cache;
-    for (int i = 0; i < 2; i++) {
-        options.device = i;
-        ck_ok(cubby_engine_new(line.plan, &options, &engines[i], &error), &error);
-        ck_assert_int_eq(cubby_engine_device(engines[i]), i);
-    }
+    for (int i = 0; i < 2; i++)
+        engines[i] = engine_on_device(i, CUBBY_SPECIALIZATION_LAZY);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 2; i++) {
             run_line(engines[i], 77);
@@ -104,6 +215,9 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, engines_on_parts_of_a_device, 0, 2);
     tcase_add_test(tests, parts_that_cannot_be);
+    tcase_add_loop_test(tests, engines_go_from_division_to_division, 0, 2);
+    tcase_add_test(tests, a_run_is_ordered_against_a_stream_of_another_device);
+    tcase_add_test(tests, a_capture_on_another_device_is_not_broken);
     tcase_add_test(tests, engines_on_two_devices);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

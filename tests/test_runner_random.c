@@ -121,12 +121,16 @@ static void change_settings(struct cubby_engine *engine, struct model *model) {
 }
 
 static void change_stream(struct cubby_engine *engine, struct model *model) {
+    const int before = model->stream;
+
     model->stream = (int)below(STREAMS + 1) - 1;
     if (model->stream < 0)
         ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
     else
         ck_ok(cubby_engine_set_external_stream(engine, streams[model->stream]->handle, &error),
               &error);
+    if (before >= 0 || model->stream >= 0)
+        model->has_recording = false;
 }
 
 /* The first run creates the context; and memory for scratch, where it moves, costs the graph. */

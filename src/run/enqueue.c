@@ -189,8 +189,7 @@ static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_
     if (destination.captures)
         return check_capture(engine, error); /* there is nothing left to do, or it is too late */
     result = get_execution(engine, &execution, error);
-    return result == 0 ? execution_prepare(execution, &engine->shape, destination.place, error)
-                       : result;
+    return result == 0 ? execution_prepare(execution, &engine->shape, &destination, error) : result;
 }
 
 int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,

@@ -376,11 +376,17 @@ static int launch_in_order(struct execution *execution, const struct destination
     return result;
 }
 
-/* Functions are of a context. */
-static void move_to(struct execution *execution, struct CUctx_st *place) {
-    if (execution->place != place)
+/* Functions are of a context; a green one that is not bound may be another one each time. */
+static void move_to(struct execution *execution, const struct destination *destination) {
+    if (execution->place != destination->place || (destination->place && !destination->is_bound))
         execution->shape = 0;
-    execution->place = place;
+    execution->place = destination->place;
+}
+
+void execution_forget_stream(struct execution *execution) {
+    execution->shape = 0;
+    recording_outdate(&execution->recording);
+    order_forget_stream(&execution->order);
 }
 
 /* The device's context is current. */
@@ -389,7 +395,7 @@ static int run(struct execution *execution, const struct shape *shape, const uin
     int result;
 
     if (!destination->captures)
-        move_to(execution, destination->place);
+        move_to(execution, destination);
     result = prepare(execution, shape, error);
     if (result < 0)
         return result;
@@ -402,12 +408,12 @@ static int run(struct execution *execution, const struct shape *shape, const uin
 }
 
 int execution_prepare(struct execution *execution, const struct shape *shape,
-                      struct CUctx_st *place, struct cubby_error *error) {
+                      const struct destination *destination, struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
 
     if (result < 0)
         return result;
-    move_to(execution, place);
+    move_to(execution, destination);
     result = prepare(execution, shape, error);
     device_context_leave(execution->context);
     return result;

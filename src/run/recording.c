@@ -24,6 +24,10 @@ void recording_reset(struct recording *recording, const struct driver *driver) {
     recording->is_current = false;
 }
 
+void recording_outdate(struct recording *recording) {
+    recording->is_current = false;
+}
+
 void recording_free(struct recording *recording, const struct driver *driver) {
     if (recording->exec)
         recording_reset(recording, driver);

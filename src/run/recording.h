@@ -19,6 +19,9 @@ struct recording {
 int recording_init(struct recording *recording, const struct launches *launches,
                    struct CUstream_st *own, struct cubby_error *error);
 
+/* Has the next run record, as what the graph was recorded in may be gone. */
+void recording_outdate(struct recording *recording);
+
 /* Forgets the graph, whose kernels may go then. */
 void recording_reset(struct recording *recording, const struct driver *driver);
 void recording_free(struct recording *recording, const struct driver *driver);

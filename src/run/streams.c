@@ -105,6 +105,7 @@ static int choose_external(const struct cubby_engine *engine,
     int result = find_facts(engine, engine->external.stream, false, &facts, error);
 
     destination->stream = engine->external.stream;
+    destination->is_bound = true;
     destination->place = engine->external.place;
     if (result == 0 && facts.captures)
         return error_set(error, CUBBY_ERR_INVALID,
@@ -187,6 +188,12 @@ static int check_external(const struct cubby_engine *engine, struct bound_stream
     return check_device(engine, &facts, error);
 }
 
+static void bind(struct cubby_engine *engine, struct bound_stream stream) {
+    if (engine->execution && (engine->external.stream || stream.stream))
+        execution_forget_stream(engine->execution);
+    engine->external = stream;
+}
+
 /* checks: the stream is the user's wish; else it was bound before, or is NULL for none. */
 static int set_external(struct cubby_engine *engine, struct bound_stream stream, bool checks,
                         struct bound_stream *ret_before, struct cubby_error *error) {
@@ -198,7 +205,7 @@ static int set_external(struct cubby_engine *engine, struct bound_stream stream,
         result = check_external(engine, &stream, error);
     *ret_before = engine->external;
     if (result == 0)
-        engine->external = stream;
+        bind(engine, stream);
     engine_end(engine);
     return result;
 }
