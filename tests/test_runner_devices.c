@@ -94,6 +94,54 @@ START_TEST(engines_go_from_division_to_division) {
 }
 END_TEST
 
+/* What is recorded in a part's stream is prepared for it: in a guard of that stream, whatever
+ * passthrough says. */
+START_TEST(a_part_records_its_engines) {
+    static const char *const NAMES[] = {"left", "right"};
+    struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_green_division *division;
+    struct device_stream part = {.context = context};
+    struct cubby_stream_guard guard;
+    const int64_t n = N, m = N / 2;
+    struct capture capture;
+
+    ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
+    part.handle = cubby_green_division_part(division, 1)->stream;
+    ck_ok(enqueue(engine, N, 0), &error);
+    begin_in(&capture, &part, DRIVER_STREAM_CAPTURE_MODE_GLOBAL);
+    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "INVALID_HANDLE");
+    end_and_free(&capture);
+    cubby_stream_passthrough_set(_i);
+    cubby_stream_guard_enter(&guard, part.handle);
+    ck_ok(cubby_engine_prepare(engine, &m, 1, &error), &error);
+    ck_ok(cubby_engine_prepare(engine, &n, 1, &error), &error);
+    begin_in(&capture, &part, DRIVER_STREAM_CAPTURE_MODE_GLOBAL);
+    ck_ok(enqueue(engine, N, 0), &error);
+    ck_ok(enqueue(engine, N / 2, N), &error);
+    end(&capture);
+    cubby_stream_guard_leave(&guard);
+    cubby_stream_passthrough_set(false);
+    clear_results();
+    replay(&capture);
+    check_results(0, N + N / 2);
+    ck_assert(fake->launch(fake->launches() - 1)->green);
+    graph_exec_free(context->driver, capture.exec);
+    ck_ok(enqueue(engine, N, 2 * N), &error); /* and again in its own */
+    ck_assert(!fake->launch(fake->launches() - 1)->green);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    check_results(2 * N, N);
+    /* Prepared for the part, it is not ready elsewhere. */
+    cubby_stream_guard_enter(&guard, part.handle);
+    ck_ok(cubby_engine_prepare(engine, &n, 1, &error), &error);
+    cubby_stream_guard_leave(&guard);
+    begin(&capture);
+    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "in this stream");
+    end_and_free(&capture);
+    cubby_engine_unref(engine);
+    cubby_green_division_free(division);
+}
+END_TEST
+
 /* ---- Several devices ------------------------------------------------------------------------ */
 
 static struct cubby_engine *engine_on_device(int device,
@@ -215,6 +263,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, engines_on_parts_of_a_device, 0, 2);
     tcase_add_test(tests, parts_that_cannot_be);
+    tcase_add_loop_test(tests, a_part_records_its_engines, 0, 2);
     tcase_add_loop_test(tests, engines_go_from_division_to_division, 0, 2);
     tcase_add_test(tests, a_run_is_ordered_against_a_stream_of_another_device);
     tcase_add_test(tests, a_capture_on_another_device_is_not_broken);

@@ -33,6 +33,7 @@ struct cubby_engine {
     struct execution *execution;  /* NULL until it is needed */
     int outer_graphs;             /* scopes in which the caller records it with other work */
     struct bound_stream external; /* NULL for none */
+    struct bound_stream prepared; /* of the thread that prepared last; it may be gone */
     struct shape shape;
     uint64_t *addresses; /* of the tensors, in the present call */
 };

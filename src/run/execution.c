@@ -327,7 +327,10 @@ static const struct variant *find_done(const struct execution *execution, size_t
     return variant && variant->state == VARIANT_READY ? variant : NULL;
 }
 
-bool execution_is_ready(struct execution *execution, const struct shape *shape) {
+bool execution_is_ready(struct execution *execution, const struct shape *shape,
+                        const struct CUctx_st *place) {
+    if (execution->place != place)
+        return false;
     for (size_t i = 0; i < execution->plan->program_count; i++) {
         if (!find_done(execution, i, shape->dims))
             return false;

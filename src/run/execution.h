@@ -43,8 +43,11 @@ void execution_forget_stream(struct execution *execution);
 int execution_prepare(struct execution *execution, const struct shape *shape,
                       const struct destination *destination, struct cubby_error *error);
 
-/* True if a run of that shape needs nothing but its launches, and the same ones for ever. */
-bool execution_is_ready(struct execution *execution, const struct shape *shape);
+/* True if a run of that shape in a place needs nothing but its launches, and the same ones for
+ * ever.
+ */
+bool execution_is_ready(struct execution *execution, const struct shape *shape,
+                        const struct CUctx_st *place);
 
 /* Puts all launches into a stream. addresses: of each tensor of the plan, but of scratch. */
 int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,

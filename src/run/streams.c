@@ -135,6 +135,9 @@ static int choose_guarded(const struct cubby_engine *engine, const struct cubby_
     destination->has_caller = destination->is_own;
     destination->stream = destination->caller = guard->stream;
     destination->place = destination->is_own ? NULL : facts.place;
+    /* What is recorded cannot be asked where it is. */
+    if (facts.captures && engine->prepared.stream == guard->stream)
+        destination->place = engine->prepared.place;
     return destination->is_own ? 0 : check_device(engine, &facts, error);
 }
 
@@ -146,6 +149,24 @@ int streams_choose(const struct cubby_engine *engine, struct destination *ret_de
     if (engine->external.stream)
         return choose_external(engine, guard, ret_destination, error);
     return guard ? choose_guarded(engine, guard, ret_destination, error) : 0;
+}
+
+int streams_prepare(struct cubby_engine *engine, struct destination *destination,
+                    struct cubby_error *error) {
+    struct stream_facts facts;
+    int result;
+
+    engine->prepared = (struct bound_stream){NULL, NULL};
+    if (destination->has_caller) {
+        result = find_facts(engine, destination->caller, true, &facts, error);
+        if (result < 0)
+            return result;
+        if (facts.device == engine->device.handle)
+            destination->place = facts.place;
+    }
+    if (!destination->is_bound)
+        engine->prepared = (struct bound_stream){destination->stream, destination->place};
+    return 0;
 }
 
 bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
