@@ -278,8 +278,32 @@ unsigned cuStreamCreateWithPriority(struct CUstream_st **ret_stream, unsigned fl
     FAKE_CALL("cuStreamCreateWithPriority", create(ret_stream, flags, priority));
 }
 
+/* What waits for the stream has nothing to wait for any more; another may come to lie in its place.
+ */
+static void forget_waits(const struct CUstream_st *stream) {
+    for (struct fake_object *object = fake.objects[FAKE_EVENT]; object; object = object->next) {
+        struct CUevent_st *event = (struct CUevent_st *)object;
+
+        if (event->stream == stream)
+            event->stream = NULL;
+    }
+    for (struct fake_object *object = fake.objects[FAKE_EXEC]; object; object = object->next) {
+        struct CUgraphExec_st *exec = (struct CUgraphExec_st *)object;
+
+        if (exec->last_stream == stream)
+            exec->last_stream = NULL;
+    }
+    for (struct fake_object *object = fake.objects[FAKE_STREAM]; object; object = object->next) {
+        for (struct fake_queued *at = ((struct CUstream_st *)object)->first; at; at = at->next) {
+            if (at->operation->kind == FAKE_WAIT && at->operation->launch.stream == stream)
+                at->operation->launch.stream = NULL;
+        }
+    }
+}
+
 void fake_stream_free(struct CUstream_st *stream) {
     fake_capture_forget(stream);
+    forget_waits(stream);
     if (stream->object.context && stream->object.context->legacy == stream)
         stream->object.context->legacy = NULL;
     if (stream->object.context && stream->object.context->per_thread == stream)

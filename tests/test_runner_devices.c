@@ -94,6 +94,43 @@ START_TEST(engines_go_from_division_to_division) {
 }
 END_TEST
 
+/* An engine that is bound to a part keeps it; so does a scope that is to bind it again. */
+START_TEST(a_part_stays_while_an_engine_is_bound) {
+    static const char *const NAMES[] = {"left", "right"};
+    struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_stream_binding binding = {cubby_engine_name(engine), NULL};
+    struct cubby_green_division *division;
+    struct cubby_stream_scope *scope;
+
+    for (int i = 0; i < 4; i++) {
+        ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
+        binding.stream = cubby_green_division_part(division, 0)->stream;
+        ck_ok(cubby_engines_bind_streams(&engine, 1, &binding, 1, NULL, &error), &error);
+        cubby_green_division_free(division);
+        ck_assert_uint_eq(fake->alive("green"), 2); /* the one before is gone */
+        ck_ok(enqueue(engine, N, 0), &error);
+        ck_assert(fake->launch(fake->launches() - 1)->green);
+    }
+    binding.stream = streams[0]->handle;
+    ck_ok(cubby_engines_bind_streams(&engine, 1, &binding, 1, &scope, &error), &error);
+    ck_ok(enqueue(engine, N, N), &error);
+    ck_assert_uint_eq(fake->alive("green"), 2);
+    ck_ok(cubby_stream_scope_exit(scope, &error), &error);
+    ck_ok(enqueue(engine, N, 2 * N), &error);
+    ck_assert(fake->launch(fake->launches() - 1)->green);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    check_results(0, 3 * N);
+    if (_i == 0)
+        ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
+    else
+        assert_failure(cubby_engine_set_external_stream(engine, NULL, &error), CUBBY_ERR_INVALID,
+                       "default"); /* which leaves it bound */
+    ck_assert_uint_eq(fake->alive("green"), _i == 0 ? 0 : 2);
+    cubby_engine_unref(engine);
+    ck_assert_uint_eq(fake->alive("green"), 0);
+}
+END_TEST
+
 /* What is recorded in a part's stream is prepared for it: in a guard of that stream, whatever
  * passthrough says. */
 START_TEST(a_part_records_its_engines) {
@@ -263,6 +300,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, engines_on_parts_of_a_device, 0, 2);
     tcase_add_test(tests, parts_that_cannot_be);
+    tcase_add_loop_test(tests, a_part_stays_while_an_engine_is_bound, 0, 2);
     tcase_add_loop_test(tests, a_part_records_its_engines, 0, 2);
     tcase_add_loop_test(tests, engines_go_from_division_to_division, 0, 2);
     tcase_add_test(tests, a_run_is_ordered_against_a_stream_of_another_device);

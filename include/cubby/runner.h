@@ -370,8 +370,8 @@ int cubby_green_division_new(int device, const char *const *names, size_t count,
                              unsigned multiprocessors, struct cubby_green_division **ret_division,
                              struct cubby_error *error);
 
-/** Destroys the streams, then the contexts. No work may be running in them, and no engine be bound
- * to them. NULL-safe. */
+/** Destroys the streams, then the contexts: when no engine is bound to them any more. No other work
+ * may be running in them. NULL-safe. */
 void cubby_green_division_free(struct cubby_green_division *division);
 
 /** A part, in the order of the names, borrowed; NULL past the last. */

@@ -11,8 +11,9 @@
 
 /* A stream of a caller's. */
 struct bound_stream {
-    struct CUstream_st *stream; /* NULL for none */
-    struct CUctx_st *place;     /* the green context that it is of, or NULL */
+    struct CUstream_st *stream;            /* NULL for none */
+    struct CUctx_st *place;                /* the green context that it is of, or NULL */
+    struct cubby_green_division *division; /* that has it; a reference, or NULL */
 };
 
 struct cubby_engine {

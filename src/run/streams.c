@@ -6,6 +6,7 @@
 
 #include "driver/graph.h"
 #include "driver/stream.h"
+#include "run/green.h"
 #include "run/guard.h"
 #include "util/error.h"
 
@@ -156,7 +157,7 @@ int streams_prepare(struct cubby_engine *engine, struct destination *destination
     struct stream_facts facts;
     int result;
 
-    engine->prepared = (struct bound_stream){NULL, NULL};
+    engine->prepared = (struct bound_stream){.stream = NULL};
     if (destination->has_caller) {
         result = find_facts(engine, destination->caller, true, &facts, error);
         if (result < 0)
@@ -165,7 +166,7 @@ int streams_prepare(struct cubby_engine *engine, struct destination *destination
             destination->place = facts.place;
     }
     if (!destination->is_bound)
-        engine->prepared = (struct bound_stream){destination->stream, destination->place};
+        engine->prepared = (struct bound_stream){destination->stream, destination->place, NULL};
     return 0;
 }
 
@@ -206,16 +207,24 @@ static int check_external(const struct cubby_engine *engine, struct bound_stream
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: the stream captures: bind it before the capture begins",
                          engine->name);
-    return check_device(engine, &facts, error);
+    result = check_device(engine, &facts, error);
+    if (result == 0)
+        bound->division = division_of_stream(bound->stream);
+    return result;
 }
 
-static void bind(struct cubby_engine *engine, struct bound_stream stream) {
-    if (engine->execution && (engine->external.stream || stream.stream))
+/* Gives what was bound before to the caller. */
+static struct bound_stream bind(struct cubby_engine *engine, struct bound_stream stream) {
+    const struct bound_stream before = engine->external;
+
+    if (engine->execution && (before.stream || stream.stream))
         execution_forget_stream(engine->execution);
     engine->external = stream;
+    return before;
 }
 
-/* checks: the stream is the user's wish; else it was bound before, or is NULL for none. */
+/* checks: the stream is the user's wish; else it was bound before, or is NULL for none. The caller
+ * gets what is displaced, where that succeeds. */
 static int set_external(struct cubby_engine *engine, struct bound_stream stream, bool checks,
                         struct bound_stream *ret_before, struct cubby_error *error) {
     int result = engine_begin(engine, error);
@@ -224,24 +233,29 @@ static int set_external(struct cubby_engine *engine, struct bound_stream stream,
         return result;
     if (checks)
         result = check_external(engine, &stream, error);
-    *ret_before = engine->external;
     if (result == 0)
-        bind(engine, stream);
+        *ret_before = bind(engine, stream);
     engine_end(engine);
+    return result;
+}
+
+static int set_for_good(struct cubby_engine *engine, struct bound_stream stream, bool checks,
+                        struct cubby_error *error) {
+    struct bound_stream before;
+    int result = set_external(engine, stream, checks, &before, error);
+
+    if (result == 0)
+        division_unref(before.division);
     return result;
 }
 
 int cubby_engine_set_external_stream(struct cubby_engine *engine, struct CUstream_st *stream,
                                      struct cubby_error *error) {
-    struct bound_stream before;
-
-    return set_external(engine, (struct bound_stream){stream, NULL}, true, &before, error);
+    return set_for_good(engine, (struct bound_stream){.stream = stream}, true, error);
 }
 
 int cubby_engine_clear_external_stream(struct cubby_engine *engine, struct cubby_error *error) {
-    struct bound_stream before;
-
-    return set_external(engine, (struct bound_stream){NULL, NULL}, false, &before, error);
+    return set_for_good(engine, (struct bound_stream){.stream = NULL}, false, error);
 }
 
 struct CUstream_st *cubby_engine_get_external_stream(struct cubby_engine *engine) {
@@ -314,9 +328,7 @@ static int restore_all(struct cubby_stream_scope *scope, struct cubby_error *err
 
     for (size_t i = scope->count; i > 0; i--) {
         struct bound *bound = &scope->bound[i - 1];
-        struct bound_stream within;
-        int one =
-            bound->engine ? set_external(bound->engine, bound->before, false, &within, error) : 0;
+        int one = bound->engine ? set_for_good(bound->engine, bound->before, false, error) : 0;
 
         if (one == 0) {
             cubby_engine_unref(bound->engine);
@@ -333,8 +345,8 @@ static int bind_all(struct cubby_stream_scope *scope, struct cubby_engine *const
                     struct cubby_error *error) {
     for (size_t i = 0; i < count; i++) {
         struct bound *bound = &scope->bound[i];
-        int result = set_external(found[i], (struct bound_stream){bindings[i].stream, NULL}, true,
-                                  &bound->before, error);
+        int result = set_external(found[i], (struct bound_stream){.stream = bindings[i].stream},
+                                  true, &bound->before, error);
 
         if (result < 0)
             return result;
@@ -346,8 +358,11 @@ static int bind_all(struct cubby_stream_scope *scope, struct cubby_engine *const
 
 /* Gives the engines back without restoring anything. */
 static void release(struct cubby_stream_scope *scope) {
-    for (size_t i = 0; i < scope->count; i++)
+    for (size_t i = 0; i < scope->count; i++) {
+        if (scope->bound[i].engine)
+            division_unref(scope->bound[i].before.division);
         cubby_engine_unref(scope->bound[i].engine);
+    }
     free(scope);
 }
 
