@@ -418,15 +418,18 @@ unsigned cuStreamGetCtx(struct CUstream_st *stream, struct CUctx_st **ret_contex
     FAKE_CALL("cuStreamGetCtx", get_context(stream, ret_context));
 }
 
-/* [cuStreamGetCtx_v2] The primary context, and the green one or NULL. */
+/* [cuStreamGetCtx_v2] The primary context or the green one: what does not apply is left alone, which
+ * is the stricter reading. */
 static unsigned get_contexts(struct CUstream_st *stream, struct CUctx_st **ret_context,
                              struct CUgreenCtx_st **ret_green) {
     struct CUctx_st *context;
     unsigned code = find_owner(stream, &context);
 
     if (code == 0) {
-        *ret_context = fake_primary(context);
-        *ret_green = context->green;
+        if (context->green)
+            *ret_green = context->green;
+        else
+            *ret_context = context;
     }
     return code;
 }

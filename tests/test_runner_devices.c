@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Engines on parts of a device and on several devices, on the double. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,87 @@ START_TEST(a_part_stays_while_an_engine_is_bound) {
     ck_assert_uint_eq(fake->alive("green"), _i == 0 ? 0 : 2);
     cubby_engine_unref(engine);
     ck_assert_uint_eq(fake->alive("green"), 0);
+}
+END_TEST
+
+/* What a driver asks of the parts of its device; older ones do not tell, and bring sizes up. */
+static const struct {
+    const char *sm, *version;
+    unsigned multiprocessors;
+    const char *words; /* NULL: it can be */
+} SIZES[] = {
+    {"90", "13000", 8, NULL},
+    {"90", "13000", 24, NULL},
+    {"90", "13000", 0, "each part needs some"},
+    {"90", "13000", 7, "at least 8 and a multiple of 8"},
+    {"90", "13000", 12, "at least 8 and a multiple of 8"},
+    {"90", "13000", 72, "it has 132"}, /* twice */
+    {"90", "12080", 8, NULL},
+    {"90", "12080", 4, "it gave 2 of 8"},
+    {"90", "12080", 12, "it gave 2 of 16"},
+    {"90", "12080", 60, "it gave 2 of 64"},
+    {"90", "12080", 65, "it gave 1 of 72"},
+    {"80", "13000", 4, NULL},
+    {"80", "13000", 6, NULL},
+    {"80", "13000", 2, "at least 4 and a multiple of 2"},
+    {"80", "13000", 5, "at least 4 and a multiple of 2"},
+    {"75", "13000", 2, NULL},
+    {"75", "13000", 3, "at least 2 and a multiple of 2"},
+    {"61", "13000", 1, NULL},
+    {"90", "12050", 8, NULL},
+};
+
+START_TEST(sizes_of_parts) {
+    static const char *const NAMES[] = {"one", "two"};
+    struct cubby_green_division *division = NULL;
+    int result;
+
+    setenv("FAKE_CUDA_SM", SIZES[_i].sm, 1);
+    if (!begin_anew("FAKE_CUDA_VERSION", SIZES[_i].version))
+        return;
+    result = cubby_green_division_new(0, NAMES, 2, SIZES[_i].multiprocessors, &division, &error);
+    if (SIZES[_i].words) {
+        assert_failure(result, CUBBY_ERR_INVALID, SIZES[_i].words);
+        ck_assert_ptr_null(division);
+        ck_assert_uint_eq(fake->alive("green"), 0);
+    } else {
+        ck_ok(result, &error);
+        for (size_t i = 0; i < 2; i++)
+            ck_assert_uint_eq(cubby_green_division_part(division, i)->multiprocessors,
+                              SIZES[_i].multiprocessors);
+        cubby_green_division_free(division);
+    }
+}
+END_TEST
+
+/* Whichever call of a division fails, nothing of it is left. */
+START_TEST(a_division_that_fails_leaves_nothing) {
+    static const char *const CALLS[] = {"cuDeviceGetDevResource",    "cuDevSmResourceSplitByCount",
+                                        "cuDevResourceGenerateDesc", "cuGreenCtxCreate",
+                                        "cuCtxFromGreenCtx",         "cuGreenCtxStreamCreate"};
+    static const char *const NAMES[] = {"one", "two"};
+    struct cubby_green_division *division = NULL;
+    const size_t before = fake->alive("stream");
+    unsigned failures = 0;
+    char fault[80];
+
+    for (size_t i = 0; i < sizeof(CALLS) / sizeof(*CALLS); i++) {
+        for (unsigned n = 1; n <= 2; n++) {
+            snprintf(fault, sizeof(fault), "%s@%u=2", CALLS[i], fake->calls(CALLS[i]) + n);
+            setenv("FAKE_CUDA_FAIL", fault, 1);
+            if (cubby_green_division_new(0, NAMES, 2, 16, &division, &error) < 0) {
+                assert_failure(error.code, CUBBY_ERR_NO_MEMORY, CALLS[i]);
+                failures++;
+            } else {
+                cubby_green_division_free(division);
+            }
+            unsetenv("FAKE_CUDA_FAIL");
+            ck_assert_uint_eq(fake->alive("green"), 0);
+            ck_assert_uint_eq(fake->alive("stream"), before);
+            division = NULL;
+        }
+    }
+    ck_assert_uint_eq(failures, 10); /* two are called once */
 }
 END_TEST
 
@@ -269,6 +351,165 @@ START_TEST(a_capture_on_another_device_is_not_broken) {
 }
 END_TEST
 
+START_TEST(a_stream_of_another_device_is_not_passed_through) {
+    struct cubby_stream_guard guard;
+    struct cubby_engine *engine;
+
+    if (!begin_anew("FAKE_CUDA_DEVICES", "2"))
+        return;
+    engine = engine_on_device(1, CUBBY_SPECIALIZATION_NONE);
+    cubby_stream_guard_enter(&guard, streams[0]->handle);
+    cubby_stream_passthrough_set(true);
+    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "is of another");
+    cubby_stream_passthrough_set(false);
+    ck_assert(!cubby_engine_has_context(engine));
+    ck_ok(enqueue(engine, N, 0), &error);
+    cubby_stream_guard_leave(&guard);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
+/* ---- The caller's thread ------------------------------------------------------------------- */
+
+/* The caller has a context of its own current, in the strictest mode: it finds both again. */
+static struct CUctx_st *current;
+
+static void check_thread(const char *call) {
+    const struct driver_api *api = &context->driver->api;
+    unsigned mode = DRIVER_STREAM_CAPTURE_MODE_GLOBAL;
+    struct CUctx_st *now = NULL;
+
+    ck_assert_uint_eq(api->cuCtxGetCurrent(&now), 0);
+    ck_assert_msg(now == current, "%s leaves another context current", call);
+    ck_assert_uint_eq(api->cuThreadExchangeStreamCaptureMode(&mode), 0);
+    ck_assert_msg(mode == DRIVER_STREAM_CAPTURE_MODE_GLOBAL, "%s leaves the mode %u", call, mode);
+}
+
+/* Its outcome is not looked at here. */
+#define CALL(call)                                                                                 \
+    do {                                                                                           \
+        (void)(call);                                                                              \
+        check_thread(#call);                                                                       \
+        cubby_error_clear(&error);                                                                 \
+    } while (0)
+
+static void call_of_streams(struct cubby_engine *engine) {
+    const struct cubby_stream_binding binding = {cubby_engine_name(engine), streams[1]->handle};
+    struct cubby_stream_scope *scope = NULL;
+
+    CALL(cubby_engine_set_external_stream(engine, streams[0]->handle, &error));
+    CALL(enqueue(engine, N, 0));
+    CALL(cubby_engines_bind_streams(&engine, 1, &binding, 1, &scope, &error));
+    CALL(enqueue(engine, 3 * N, 0));
+    CALL(cubby_stream_scope_exit(scope, &error));
+    CALL(cubby_engine_sync(engine, &error));
+    CALL(cubby_engine_clear_external_stream(engine, &error));
+}
+
+/* In streams of its own device and of another. */
+static void call_in_guards(struct cubby_engine *engine, struct CUstream_st *abroad) {
+    struct CUstream_st *const guarded[] = {NULL, streams[0]->handle, abroad};
+    const int64_t n = 5;
+
+    for (int i = 0; i < 6; i++) {
+        struct cubby_stream_guard guard;
+
+        cubby_stream_passthrough_set(i >= 3);
+        cubby_stream_guard_enter(&guard, guarded[i % 3]);
+        CALL(cubby_engine_prepare(engine, &n, 1, &error));
+        CALL(enqueue(engine, N, 0));
+        cubby_stream_guard_leave(&guard);
+    }
+    cubby_stream_passthrough_set(false);
+}
+
+static void call_with_settings(struct cubby_engine *engine) {
+    struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_graph_scope *scope = NULL;
+    enum cubby_graph_mode mode;
+
+    settings.cuda_graph_strategy = CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE;
+    CALL(cubby_engine_set_settings(engine, &settings, &error));
+    CALL(enqueue(engine, N, 0));
+    CALL(enqueue(engine, N, N));
+    CALL(cubby_graph_scope_enter(&engine, 1, true, &mode, &scope, &error));
+    CALL(enqueue(engine, N, N));
+    CALL(cubby_graph_scope_exit(scope, &error));
+}
+
+static void call_memory_and_parts(void) {
+    static const char *const NAMES[] = {"one", "two"};
+    struct cubby_green_division *division = NULL;
+    struct cubby_device_memory *memory = NULL;
+    char byte = 1;
+
+    CALL(cubby_device_memory_new(0, 16, &memory, &error));
+    if (memory) {
+        CALL(cubby_device_memory_write(memory, 0, &byte, 1, &error));
+        CALL(cubby_device_memory_read(memory, 0, &byte, 1, &error));
+    }
+    CALL((cubby_device_memory_free(memory), 0));
+    CALL(cubby_green_division_new(0, NAMES, 2, 16, &division, &error));
+    CALL((cubby_green_division_free(division), 0));
+}
+
+static void call_all(struct CUstream_st *abroad) {
+    struct cubby_engine *engine = NULL;
+    struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
+
+    options.cache = line.cache;
+    CALL(cubby_engine_new(line.plan, &options, &engine, &error));
+    if (engine) {
+        CALL(enqueue(engine, N, 0));
+        call_of_streams(engine);
+        call_in_guards(engine, abroad);
+        call_with_settings(engine);
+        CALL(cubby_engine_sync(engine, &error));
+    }
+    CALL((cubby_engine_unref(engine), 0));
+    call_memory_and_parts();
+}
+
+START_TEST(a_thread_stays_as_it_is) {
+    static const char *const CALLS[] = {
+        "cuGetErrorName",     "cuDeviceGet",           "cuStreamCreateWithPriority",
+        "cuLibraryLoadData",  "cuLibraryGetKernel",    "cuKernelGetFunction",
+        "cuMemAlloc_v2",      "cuLaunchKernel",        "cuStreamSynchronize",
+        "cuEventCreate",      "cuEventRecord",         "cuStreamWaitEvent",
+        "cuEventSynchronize", "cuStreamIsCapturing",   "cuStreamGetDevice",
+        "cuStreamGetCtx_v2",  "cuCtxFromGreenCtx",     "cuStreamBeginCapture_v2",
+        "cuStreamEndCapture", "cuGraphExecUpdate_v2",  "cuGraphInstantiateWithFlags",
+        "cuGraphLaunch",      "cuMemcpyHtoD_v2",       "cuMemcpyDtoH_v2",
+        "cuGreenCtxCreate",   "cuGreenCtxStreamCreate"};
+    struct device_context *other;
+    struct device_stream *abroad;
+    struct CUctx_st *popped = NULL;
+    char fault[80];
+
+    if (!begin_anew("FAKE_CUDA_DEVICES", "2"))
+        return;
+    other = open_context(1);
+    ck_ok(device_stream_new(other, 0, &abroad, &error), &error);
+    current = other->handle;
+    ck_ok(device_context_enter(other, &error), &error);
+    call_all(abroad->handle);
+    for (size_t i = 0; i < sizeof(CALLS) / sizeof(*CALLS); i++) {
+        for (unsigned n = 1; n <= 12; n += 3) {
+            snprintf(fault, sizeof(fault), "%s@%u=2", CALLS[i], fake->calls(CALLS[i]) + n);
+            setenv("FAKE_CUDA_FAIL", fault, 1);
+            call_all(abroad->handle);
+            unsetenv("FAKE_CUDA_FAIL");
+        }
+    }
+    ck_assert_uint_eq(context->driver->api.cuCtxPopCurrent_v2(&popped), 0);
+    ck_assert_ptr_eq(popped, current);
+    current = NULL; /* nor is anything below it */
+    check_thread("all of them");
+    device_stream_free(abroad);
+    device_context_unref(other);
+}
+END_TEST
+
 START_TEST(engines_on_two_devices) {
     struct cubby_engine *engines[2];
 
@@ -300,6 +541,10 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, engines_on_parts_of_a_device, 0, 2);
     tcase_add_test(tests, parts_that_cannot_be);
+    tcase_add_loop_test(tests, sizes_of_parts, 0, sizeof(SIZES) / sizeof(*SIZES));
+    tcase_add_test(tests, a_division_that_fails_leaves_nothing);
+    tcase_add_test(tests, a_stream_of_another_device_is_not_passed_through);
+    tcase_add_test(tests, a_thread_stays_as_it_is);
     tcase_add_loop_test(tests, a_part_stays_while_an_engine_is_bound, 0, 2);
     tcase_add_loop_test(tests, a_part_records_its_engines, 0, 2);
     tcase_add_loop_test(tests, engines_go_from_division_to_division, 0, 2);
