@@ -169,6 +169,30 @@ START_TEST(graphs_follow_the_stream) {
 }
 END_TEST
 
+START_TEST(graphs_follow_the_callers_stream) {
+    struct cubby_engine *engine = recording_engine_of(CUBBY_SPECIALIZATION_NONE);
+    struct cubby_stream_guard guard;
+
+    cubby_stream_passthrough_set(true);
+    for (unsigned i = 0; i < 6; i++) {
+        struct CUstream_st *stream = i % 3 == 2 ? NULL : streams[i % 3]->handle;
+
+        cubby_stream_guard_enter(&guard, stream);
+        for (int j = 0; j < 2; j++)
+            ck_ok(enqueue(engine, N, 0), &error);
+        if (stream)
+            ck_assert_ptr_eq(stream_of_last_launch(), stream);
+        ck_assert_uint_eq(stats_of_engine(engine).captures, i + 1);
+        ck_assert_uint_eq(stats_of_engine(engine).updates, i); /* all of the device's own context */
+        cubby_stream_guard_leave(&guard);
+    }
+    cubby_stream_passthrough_set(false);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    check_results(0, N);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
 /* ---- By name -------------------------------------------------------------------------------- */
 
 static struct cubby_engine *engine_called(const char *name) {
@@ -219,6 +243,132 @@ START_TEST(bound_by_name_all_or_none) {
     ck_ok(cubby_stream_scope_exit(NULL, &error), &error);
     for (int i = 0; i < 3; i++)
         cubby_engine_unref(engines[i]);
+}
+END_TEST
+
+/* The k-th of four fails: those before it are bound as they were, within a scope too. */
+START_TEST(what_was_bound_before_one_fails_is_set_back) {
+    static const char *const NAMES[] = {"a", "b", "c", "d"};
+    struct CUstream_st *before[] = {NULL, streams[1]->handle, NULL, streams[0]->handle};
+    struct cubby_stream_binding bindings[4];
+    struct cubby_stream_scope *scope;
+    struct cubby_engine *engines[4];
+
+    for (int i = 0; i < 4; i++) {
+        engines[i] = engine_called(NAMES[i]);
+        bindings[i] = (struct cubby_stream_binding){NAMES[i], before[i]};
+        if (before[i])
+            ck_ok(cubby_engine_set_external_stream(engines[i], before[i], &error), &error);
+    }
+    for (int i = 0; i < 4; i++)
+        bindings[i].stream = i == _i ? DRIVER_STREAM_LEGACY : streams[i % 2]->handle;
+    assert_failure(cubby_engines_bind_streams(engines, 4, bindings, 4, &scope, &error),
+                   CUBBY_ERR_INVALID, "default stream");
+    for (int i = 0; i < 4; i++)
+        ck_assert_ptr_eq(cubby_engine_get_external_stream(engines[i]), before[i]);
+    bindings[_i].stream = streams[0]->handle;
+    ck_ok(cubby_engines_bind_streams(engines, 4, bindings, 4, &scope, &error), &error);
+    ck_ok(enqueue(engines[_i], N, 0), &error);
+    assert_failure(enqueue(engines[_i], 0, 0), CUBBY_ERR_INVALID, "n"); /* within the scope */
+    ck_ok(cubby_stream_scope_exit(scope, &error), &error);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_ptr_eq(cubby_engine_get_external_stream(engines[i]), before[i]);
+        cubby_engine_unref(engines[i]);
+    }
+}
+END_TEST
+
+/* ---- From within a run --------------------------------------------------------------------- */
+
+/* A kernel of the double runs in the thread that enqueues, as a callback of the library does: what
+ * asks is answered, what would change the engine is refused, and no one waits for itself. */
+struct callback {
+    struct cubby_engine *engine, *other;
+    struct cubby_stream_scope *scope;
+    struct cubby_graph_scope *graphs;
+    unsigned calls;
+};
+
+#define ck_busy(call)                                                                              \
+    do {                                                                                           \
+        struct cubby_error problem = CUBBY_ERROR_INIT;                                             \
+        ck_assert_int_eq(call, CUBBY_ERR_BUSY);                                                    \
+        ck_assert_ptr_nonnull(strstr(problem.message, "in the middle of a call"));                 \
+        cubby_error_clear(&problem);                                                               \
+    } while (0)
+
+static void ask_from_within(const struct callback *callback) {
+    struct cubby_engine *engine = callback->engine;
+    struct cubby_runtime_settings settings;
+
+    ck_assert(cubby_engine_has_context(engine));
+    ck_assert_ptr_eq(cubby_engine_get_external_stream(engine), streams[0]->handle);
+    ck_assert(cubby_engine_is_monolithic_capturable(engine));
+    cubby_engine_get_settings(engine, &settings);
+    ck_assert_uint_eq(stats_of_engine(engine).contexts, 1);
+}
+
+static void change_from_within(struct callback *callback) {
+    const struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_engine *both[] = {callback->other, callback->engine};
+    struct cubby_engine *engine = callback->engine;
+    const struct cubby_engine_call call = {&(int64_t){N}, 1, NULL, 0};
+    struct cubby_runtime_scope *scope;
+    struct cubby_graph_scope *graphs;
+    enum cubby_graph_mode mode;
+
+    ck_busy(cubby_engine_enqueue(engine, &call, &problem));
+    ck_busy(cubby_engine_prepare(engine, call.dims, 1, &problem));
+    ck_busy(cubby_engine_sync(engine, &problem));
+    ck_busy(cubby_engine_set_settings(engine, &settings, &problem));
+    ck_busy(cubby_engine_set_external_stream(engine, streams[1]->handle, &problem));
+    ck_busy(cubby_engine_clear_external_stream(engine, &problem));
+    ck_busy(cubby_stream_scope_exit(callback->scope, &problem));
+    ck_busy(cubby_runtime_scope_enter(both, 2, &settings, CUBBY_RUNTIME_SCOPE_SPECIALIZATION,
+                                      &scope, &problem));
+    ck_busy(cubby_graph_scope_enter(&engine, 1, false, &mode, &graphs, &problem));
+    ck_busy(cubby_graph_scope_exit(callback->graphs, &problem));
+}
+
+static void call_back(const struct fake_launch *launch, void **parameters, void *data) {
+    struct callback *callback = data;
+
+    (void)launch;
+    (void)parameters;
+    if (callback->calls++ > 0)
+        return;
+    ask_from_within(callback);
+    change_from_within(callback);
+}
+
+START_TEST(a_run_is_not_changed_from_within) {
+    struct callback callback = {.calls = 0};
+    struct cubby_stream_binding binding = {"engine", streams[0]->handle};
+    enum cubby_graph_mode mode;
+
+    callback.engine = engine_called("engine");
+    callback.other = engine_called("other");
+    ck_ok(cubby_graph_scope_enter(&callback.engine, 1, false, &mode, &callback.graphs, &error),
+          &error);
+    {
+        const struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_NONE);
+
+        ck_ok(cubby_engine_set_settings(callback.engine, &settings, &error), &error);
+    }
+    ck_ok(cubby_engines_bind_streams(&callback.engine, 1, &binding, 1, &callback.scope, &error),
+          &error);
+    fake->attach("add", call_back, &callback);
+    ck_ok(enqueue(callback.engine, N, 0), &error);
+    ck_assert_uint_eq(callback.calls, 1);
+    ck_assert_ptr_eq(cubby_engine_get_external_stream(callback.engine), streams[0]->handle);
+    ck_assert_uint_eq(fake->violations(), 0);
+    ck_ok(cubby_stream_scope_exit(callback.scope, &error), &error); /* they were still there */
+    ck_assert(!cubby_engine_has_external_stream(callback.engine));
+    ck_ok(cubby_graph_scope_exit(callback.graphs, &error), &error);
+    ck_ok(enqueue(callback.engine, N, 0), &error);
+    ck_ok(cubby_engine_sync(callback.engine, &error), &error);
+    cubby_engine_unref(callback.engine);
+    cubby_engine_unref(callback.other);
 }
 END_TEST
 
@@ -371,7 +521,10 @@ int main(void) {
     tcase_add_loop_test(tests, what_a_failed_run_left_comes_first, 0,
                         sizeof(HALF_WAYS) / sizeof(*HALF_WAYS));
     tcase_add_test(tests, graphs_follow_the_stream);
+    tcase_add_test(tests, graphs_follow_the_callers_stream);
     tcase_add_test(tests, bound_by_name_all_or_none);
+    tcase_add_loop_test(tests, what_was_bound_before_one_fails_is_set_back, 0, 4);
+    tcase_add_test(tests, a_run_is_not_changed_from_within);
     tcase_add_test(tests, precedence);
     tcase_add_loop_test(tests, every_precedence, 0, 2 * sizeof(PRECEDENCE) / sizeof(*PRECEDENCE));
     tcase_add_test(tests, its_own_stream_is_ordered_against_the_callers);
