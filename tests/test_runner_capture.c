@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "streams_help.h"
 
@@ -20,7 +21,7 @@ END_TEST
 
 START_TEST(several_engines_and_foreign_work_in_one_graph) {
     struct cubby_engine *one = engine_of(CUBBY_SPECIALIZATION_NONE);
-    struct cubby_engine *other = engine_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_engine *other = recording_engine_of(CUBBY_SPECIALIZATION_EAGER);
     const int64_t n = N;
     struct capture capture;
     struct device_memory *memory;
@@ -43,7 +44,8 @@ START_TEST(several_engines_and_foreign_work_in_one_graph) {
     }
     ck_ok(device_memory_read(memory, 0, bytes, sizeof(bytes), NULL, &error), &error);
     ck_assert_int_eq(bytes[15], 0x5a);
-    ck_assert_uint_eq(stats_of_engine(one).captures, 0); /* it was not the engine's */
+    ck_assert_uint_eq(stats_of_engine(other).captures, 0); /* it was not the engine's */
+    ck_assert_uint_eq(fake->calls("cuStreamBeginCapture_v2"), 1);
     ck_assert_uint_eq(stats_of_engine(one).contexts, 1);
     graph_exec_free(context->driver, capture.exec);
     device_memory_free(memory);
@@ -268,6 +270,20 @@ static void call_set_settings(struct cubby_engine *engine) {
     ck_ok(enqueue(engine, N, 0), &error);
 }
 
+/* A handle of the engine's own takes the place of another, which is saved. */
+static void call_runtime_cache(struct cubby_engine *engine) {
+    struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_EAGER);
+    char *path = path_in(line.folder, "kernels.bin");
+
+    settings.runtime_cache_path = path;
+    ck_ok(cubby_engine_set_settings(engine, &settings, &error), &error);
+    ck_ok(enqueue(engine, N, 0), &error);
+    settings.runtime_cache_path = NULL;
+    ck_ok(cubby_engine_set_settings(engine, &settings, &error), &error);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    free(path);
+}
+
 static void call_scopes(struct cubby_engine *engine) {
     struct cubby_graph_scope *scope;
     enum cubby_graph_mode mode;
@@ -314,8 +330,8 @@ static void call_divide(struct cubby_engine *engine) {
 }
 
 static void (*const CALLS[])(struct cubby_engine *engine) = {
-    call_sync,   call_enqueue, call_prepare, call_set_stream, call_set_settings,
-    call_scopes, call_unref,   call_memory,  call_divide};
+    call_runtime_cache, call_sync,   call_enqueue, call_prepare, call_set_stream,
+    call_set_settings,  call_scopes, call_unref,   call_memory,  call_divide};
 
 START_TEST(no_call_breaks_a_capture_of_its_thread) {
     struct cubby_engine *engine = recording_engine_of(CUBBY_SPECIALIZATION_LAZY);
@@ -338,6 +354,72 @@ START_TEST(no_call_breaks_a_capture_of_its_thread) {
     graph_exec_free(context->driver, capture.exec);
     cubby_engine_unref(engine);
     cubby_engine_unref(recorded);
+}
+END_TEST
+
+/* ---- What fails while it is recorded ------------------------------------------------------- */
+
+/* Drops the context, and with it the graph: the next run has to make another. */
+static void settings_again(struct cubby_engine *engine) {
+    struct cubby_runtime_settings settings;
+
+    cubby_engine_get_settings(engine, &settings);
+    settings.cuda_graph_strategy = CUBBY_CUDA_GRAPH_DISABLED;
+    ck_ok(cubby_engine_set_settings(engine, &settings, &error), &error);
+    settings.cuda_graph_strategy = CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE;
+    ck_ok(cubby_engine_set_settings(engine, &settings, &error), &error);
+    ck_ok(cubby_engine_prepare(engine, &(int64_t){N}, 1, &error), &error);
+}
+
+static bool is_capturing(struct device_stream *stream) {
+    unsigned status = DRIVER_STREAM_CAPTURE_STATUS_ACTIVE;
+
+    ck_ok(device_context_enter(context, &error), &error);
+    ck_assert_uint_eq(context->driver->api.cuStreamIsCapturing(stream->handle, &status), 0);
+    device_context_leave(context);
+    return status != DRIVER_STREAM_CAPTURE_STATUS_NONE;
+}
+
+/* Each call from the begin of a recording to its first replay fails in turn: the caller's stream
+ * captures no longer, holds nothing, and is usable, as is the engine. */
+START_TEST(a_recording_that_breaks_leaves_the_stream) {
+    static const struct {
+        const char *call;
+        unsigned next, code;
+    } BREAKS[] = {
+        {"cuStreamBeginCapture_v2", 1, 2},
+        {"cuLaunchKernel", 1, 2},
+        {"cuLaunchKernel", 2, 2},
+        {"cuLaunchKernel", 2, 901},
+        {"cuStreamEndCapture", 1, 2},
+        {"cuStreamEndCapture", 1, 901},
+        {"cuGraphInstantiateWithFlags", 1, 2},
+        {"cuGraphLaunch", 1, 2},
+    };
+    struct cubby_engine *engine = recording_engine_of(CUBBY_SPECIALIZATION_EAGER);
+    char fault[80];
+
+    ck_ok(cubby_engine_set_external_stream(engine, streams[0]->handle, &error), &error);
+    ck_ok(cubby_engine_prepare(engine, &(int64_t){N}, 1, &error), &error);
+    for (unsigned i = 0; i < sizeof(BREAKS) / sizeof(*BREAKS); i++) {
+        const struct cubby_engine_stats before = stats_of_engine(engine);
+
+        snprintf(fault, sizeof(fault), "%s@%u=%u", BREAKS[i].call,
+                 fake->calls(BREAKS[i].call) + BREAKS[i].next, BREAKS[i].code);
+        setenv("FAKE_CUDA_FAIL", fault, 1);
+        ck_assert_msg(enqueue(engine, N, i * N) < 0, "%s", fault);
+        unsetenv("FAKE_CUDA_FAIL");
+        cubby_error_clear(&error);
+        ck_assert_msg(!is_capturing(streams[0]), "%s", fault);
+        ck_assert_uint_eq(fake->alive("graph"), 0);
+        ck_assert_uint_eq(stats_of_engine(engine).replays, before.replays);
+        ck_assert_uint_eq(stats_of_engine(engine).enqueues, before.enqueues);
+        ck_ok(enqueue(engine, N, i * N), &error);
+        ck_ok(cubby_engine_sync(engine, &error), &error);
+        check_results(i * N, N);
+        settings_again(engine);
+    }
+    cubby_engine_unref(engine);
 }
 END_TEST
 
@@ -485,6 +567,7 @@ int main(void) {
     tcase_add_test(tests, a_per_thread_stream_is_recorded);
     tcase_add_loop_test(tests, no_call_breaks_a_capture_of_its_thread, 0,
                         sizeof(CALLS) / sizeof(*CALLS));
+    tcase_add_test(tests, a_recording_that_breaks_leaves_the_stream);
     tcase_add_loop_test(tests, the_matrix, 0, sizeof(MATRIX) / sizeof(*MATRIX));
     tcase_add_test(tests, a_graph_scope_needs_engines);
     suite_add_tcase(suite, tests);

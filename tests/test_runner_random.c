@@ -13,259 +13,11 @@
 #include <string.h>
 
 #include "driver/graph.h"
-#include "driver/stream.h"
-#include "kernel_gate.h"
-#include "walk_help.h"
-
-#define ENGINES 3
-#define STREAMS 6
-#define NO_GUARD (-1)
-
-/* Streams of callers: two of each device, and two of parts of the first. */
-static struct way {
-    struct device_stream *made; /* NULL for one of a part */
-    struct CUstream_st *handle;
-    int device;
-    int part; /* 0: none */
-} ways[STREAMS];
-
-static struct line line;
-static int devices;
-static struct device_context *contexts[2];
-static struct cubby_green_division *division;
-static struct model models[ENGINES];
-static uint64_t state;
-
-/* The streams that the thread works in, the innermost last: a number, or DEFAULT. */
-static struct cubby_stream_guard guards[3];
-static int guarded[3];
-static unsigned guard_count;
+#include "walk_world.h"
 
 static struct cubby_stream_scope *scope; /* NULL: none */
-static unsigned scope_count;
+static unsigned scope_count;             /* of its engines, which are the first */
 static int bound_before[ENGINES];
-
-/* What callers brought in their streams, and what came of it. */
-static struct device_memory *foreign[2];
-static float brought[ENGINES][RING][SLOT], came[ENGINES][RING][SLOT];
-static unsigned brought_count[ENGINES];
-
-/* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled".
- */
-static unsigned below(unsigned end) {
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (unsigned)((state * UINT64_C(2685821657736338717)) >> 33) % end;
-}
-
-/* ---- Set-up ------------------------------------------------------------------------------ */
-
-static void open_ways(void) {
-    static const char *const NAMES[] = {"left", "right"};
-
-    ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
-    for (int i = 0; i < STREAMS; i++) {
-        struct way *way = &ways[i];
-
-        *way =
-            (struct way){.device = i >= 4 ? devices - 1 : 0, .part = i == 2 || i == 3 ? i - 1 : 0};
-        if (way->part > 0) {
-            way->handle = cubby_green_division_part(division, (size_t)way->part - 1)->stream;
-            continue;
-        }
-        ck_ok(device_stream_new(contexts[way->device], 0, &way->made, &error), &error);
-        way->handle = way->made->handle;
-    }
-}
-
-static void open_memory(struct model *model) {
-    struct device_context *context = contexts[model->device];
-
-    ck_ok(device_memory_new(context, sizeof(model->x), NULL, &model->in, &error), &error);
-    ck_ok(device_memory_new(context, sizeof(model->x), NULL, &model->out, &error), &error);
-    ck_ok(device_memory_write(model->in, 0, model->x, sizeof(model->x), NULL, &error), &error);
-    ck_ok(device_memory_write(model->out, 0, model->expected, sizeof(model->x), NULL, &error),
-          &error);
-}
-
-static void open_model(struct model *model, int number) {
-    static const char *const NAMES[ENGINES] = {"one", "two", "three"};
-    struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
-
-    *model = (struct model){.settings = CUBBY_RUNTIME_SETTINGS_INIT,
-                            .name = NAMES[number],
-                            .device = number < 2 ? 0 : devices - 1,
-                            .external = OWN};
-    for (unsigned i = 0; i < NUMBERS; i++)
-        model->x[i] = (float)((i + (unsigned)number) % 997);
-    open_memory(model);
-    options.name = model->name;
-    options.device = model->device;
-    options.cache = line.cache;
-    ck_ok(cubby_engine_new(line.plan, &options, &model->engine, &error), &error);
-}
-
-/* The generic kernels are known from here on. */
-static void learn_generic(void) {
-    struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_NONE);
-    struct cubby_engine *engine;
-
-    cubby_cache_unref(line.cache);
-    line.cache = gate_cache();
-    gate_learn(true);
-    engine = engine_on(&line, &settings);
-    run_line(engine, 5);
-    cubby_engine_unref(engine);
-    gate_learn(false);
-    gate_open(false);
-}
-
-static void set_up(bool defers) {
-    line_set_up(&line);
-    devices = tests_are_apart() ? 2 : 1;
-    setenv("FAKE_CUDA_DEVICES", devices == 2 ? "2" : "1", 1);
-    setenv("FAKE_CUDA_DEFER", defers ? "1" : "0", 1);
-    fake->reset();
-    line_attach();
-    learn_generic();
-    for (int i = 0; i < devices; i++) {
-        contexts[i] = open_context(i);
-        ck_ok(device_memory_new(contexts[i], SLOT, NULL, &foreign[i], &error), &error);
-    }
-    open_ways();
-    for (int i = 0; i < ENGINES; i++)
-        open_model(&models[i], i);
-    memset(brought_count, 0, sizeof(brought_count));
-}
-
-static void tear_down(void) {
-    gate_open(true);
-    ck_ok(cubby_stream_scope_exit(scope, &error), &error);
-    scope = NULL;
-    while (guard_count > 0)
-        cubby_stream_guard_leave(&guards[--guard_count]);
-    cubby_stream_passthrough_set(false);
-    for (int i = 0; i < ENGINES; i++) {
-        cubby_engine_unref(models[i].engine);
-        device_memory_free(models[i].in);
-        device_memory_free(models[i].out);
-    }
-    for (int i = 0; i < STREAMS; i++)
-        device_stream_free(ways[i].made);
-    cubby_green_division_free(division);
-    for (int i = 0; i < devices; i++) {
-        device_memory_free(foreign[i]);
-        device_context_unref(contexts[i]);
-    }
-    line_tear_down(&line);
-}
-
-/* ---- Where runs go ----------------------------------------------------------------------- */
-
-static int guard_now(void) {
-    return guard_count > 0 ? guarded[guard_count - 1] : NO_GUARD;
-}
-
-static struct CUstream_st *handle_of(int stream) {
-    return stream == DEFAULT ? NULL : ways[stream].handle;
-}
-
-static void enter_guard(int stream) {
-    guarded[guard_count] = stream;
-    cubby_stream_guard_enter(&guards[guard_count++], handle_of(stream));
-}
-
-static void leave_guard(void) {
-    cubby_stream_guard_leave(&guards[--guard_count]);
-}
-
-static int destination_of(const struct model *model) {
-    const int guard = guard_now();
-
-    if (model->external != OWN)
-        return model->external;
-    if (!cubby_stream_passthrough() || guard == NO_GUARD)
-        return OWN;
-    return guard == DEFAULT || ways[guard].device == model->device ? guard : REFUSED;
-}
-
-static int part_of(int stream) {
-    return stream >= 0 ? ways[stream].part : 0;
-}
-
-/* ---- Time -------------------------------------------------------------------------------- */
-
-/* Whatever was asked for becomes ready. */
-static void make_ready(void) {
-    gate_open(true);
-    for (int i = 0; i < ENGINES; i++)
-        cubby_engine_wait_kernels(models[i].engine);
-    gate_open(false);
-    for (int i = 0; i < ENGINES; i++) {
-        for (unsigned j = 0; j < SHAPES; j++)
-            models[i].is_ready[j] = models[i].is_ready[j] || models[i].is_asked[j];
-    }
-}
-
-/* Before a call that waits for kernels: those that do not have to be there become ready after it.
- */
-static void before_call(const struct model *model) {
-    if (!model->has_context || is_eager(model))
-        make_ready();
-    gate_open(is_eager(model));
-}
-
-static void pass_time(void) {
-    const struct way *way = &ways[below(STREAMS)];
-    struct device_context *context = contexts[way->device];
-    bool idle;
-
-    ck_ok(device_context_enter(context, &error), &error);
-    for (unsigned i = below(4); i > 0; i--)
-        ck_ok(stream_is_idle(context->driver, way->handle, &idle, &error), &error);
-    device_context_leave(context);
-}
-
-static void wait_for_stream(const struct way *way) {
-    struct device_context *context = contexts[way->device];
-
-    ck_ok(device_context_enter(context, &error), &error);
-    ck_ok(stream_sync(context->driver, way->handle, &error), &error);
-    device_context_leave(context);
-}
-
-static void check_brought(unsigned i) {
-    const struct model *model = &models[i];
-
-    for (unsigned j = 0; j < brought_count[i]; j++)
-        ck_assert_msg(
-            memcmp(came[i][j], &model->expected[(SLOTS + j) * SLOT], sizeof(came[i][j])) == 0,
-            "what was brought to engine %s", model->name);
-    brought_count[i] = 0;
-}
-
-/* Everything is done, in whatever order that may be; and right. */
-static void settle(void) {
-    const unsigned first = below(STREAMS);
-
-    for (unsigned i = 0; i < STREAMS; i++)
-        wait_for_stream(&ways[(first + i) % STREAMS]);
-    for (unsigned i = 0; i < ENGINES; i++) {
-        ck_ok(cubby_engine_sync(models[i].engine, &error), &error);
-        check_numbers(&models[i], NULL);
-        check_brought(i);
-    }
-}
-
-/* What was computed is forgotten, so that it has to be computed again. */
-static void wipe(struct model *model) {
-    settle();
-    memset(model->expected, 0, sizeof(model->expected));
-    ck_ok(
-        device_memory_write(model->out, 0, model->expected, sizeof(model->expected), NULL, &error),
-        &error);
-}
 
 /* ---- What may happen --------------------------------------------------------------------- */
 
@@ -339,9 +91,9 @@ static void change_guard(void) {
 
     if (what == 0)
         cubby_stream_passthrough_set(below(2));
-    else if (what == 1 && guard_count < 2)
+    else if (what == 1 && guards_now() < 2)
         enter_guard((int)below(STREAMS + 1) == STREAMS ? DEFAULT : (int)below(STREAMS));
-    else if (guard_count > 0)
+    else if (guards_now() > 0)
         leave_guard();
 }
 
@@ -358,7 +110,7 @@ static void run(struct model *model) {
 
     before_call(model);
     result = enqueue_model(model);
-    gate_open(false);
+    after_call();
     if (stream == REFUSED) {
         assert_failure(result, CUBBY_ERR_INVALID, "is of another");
         return;
@@ -372,7 +124,7 @@ static void prepare(struct model *model) {
 
     before_call(model);
     ck_ok(cubby_engine_prepare(model->engine, &n, 1, &error), &error);
-    gate_open(false);
+    after_call();
     reckon_ready(model);
 }
 
@@ -555,7 +307,7 @@ static void run_disturbed(struct model *model) {
     setenv("FAKE_CUDA_FAIL", fault, 1);
     result = enqueue_model(model);
     unsetenv("FAKE_CUDA_FAIL");
-    gate_open(false);
+    after_call();
     cubby_error_clear(&error);
     reckon_numbers(model);
     if (!model->has_context && cubby_engine_has_context(model->engine))
@@ -649,12 +401,14 @@ static unsigned number_of(const char *name, unsigned otherwise) {
 START_TEST(a_random_walk) {
     const unsigned seed = number_of("CUBBY_TEST_SEED", 1) + (unsigned)_i;
 
-    state = UINT64_C(0x9e3779b97f4a7c15) * (seed + 1);
-    set_up(_i % 2);
+    walk_state = UINT64_C(0x9e3779b97f4a7c15) * (seed + 1);
+    walk_set_up(_i % 2);
     for (unsigned i = number_of("CUBBY_TEST_STEPS", 700); i > 0; i--)
         step();
     settle();
-    tear_down();
+    if (scope)
+        leave_scope();
+    walk_tear_down();
 }
 END_TEST
 
