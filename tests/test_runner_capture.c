@@ -58,17 +58,26 @@ START_TEST(what_is_not_ready_is_refused_before_anything_is_recorded) {
     struct cubby_engine *lazy = engine_of(CUBBY_SPECIALIZATION_LAZY);
     struct cubby_engine *none = engine_of(CUBBY_SPECIALIZATION_NONE);
     struct cubby_engine *eager = engine_of(CUBBY_SPECIALIZATION_EAGER);
+    struct cubby_engine *small = engine_of(CUBBY_SPECIALIZATION_NONE);
     const int64_t n = N;
     struct capture capture;
+    unsigned allocations;
 
     ck_ok(cubby_engine_prepare(lazy, &n, 1, &error), &error);
+    ck_ok(cubby_engine_prepare(small, &n, 1, &error), &error);
     ck_ok(cubby_engine_prepare(eager, &n, 1, &error), &error);
     begin(&capture);
+    allocations = fake->calls("cuMemAlloc_v2");
     assert_failure(enqueue(lazy, N, 0), CUBBY_ERR_INVALID, "it is lazy");
     assert_failure(enqueue(none, N, 0), CUBBY_ERR_INVALID, "cubby_engine_prepare");
     ck_assert(!cubby_engine_has_context(none));
     assert_failure(enqueue(eager, N + 1, 0), CUBBY_ERR_INVALID, "not everything is ready");
     assert_failure(enqueue(eager, 0, 0), CUBBY_ERR_INVALID, "n");
+    /* Its kernels are there, but less scratch memory than it takes: none is allocated. */
+    assert_failure(enqueue(small, 10 * N, 0), CUBBY_ERR_INVALID, "not everything is ready");
+    assert_failure(cubby_engine_prepare(small, &(int64_t){10 * N}, 1, &error), CUBBY_ERR_INVALID,
+                   "not everything is ready");
+    ck_assert_uint_eq(fake->calls("cuMemAlloc_v2"), allocations);
     ck_assert_uint_eq(fake->launches(), 0);
     ck_ok(enqueue(eager, N, 0), &error); /* and the capture goes on */
     end(&capture);
@@ -78,6 +87,7 @@ START_TEST(what_is_not_ready_is_refused_before_anything_is_recorded) {
     cubby_engine_unref(lazy);
     cubby_engine_unref(none);
     cubby_engine_unref(eager);
+    cubby_engine_unref(small);
 }
 END_TEST
 
