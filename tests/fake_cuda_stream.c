@@ -318,8 +318,8 @@ static unsigned destroy(struct CUstream_st *handle) {
     struct CUstream_st *stream;
     unsigned code = fake_stream(handle, &stream);
 
-    if (code == 0 && (stream == stream->object.context->legacy ||
-                      stream == stream->object.context->per_thread))
+    if (code == 0 &&
+        (stream == stream->object.context->legacy || stream == stream->object.context->per_thread))
         code = DRIVER_ERROR_INVALID_HANDLE;
     if (code == 0)
         code = fake_check_stream(stream);
@@ -418,8 +418,8 @@ unsigned cuStreamGetCtx(struct CUstream_st *stream, struct CUctx_st **ret_contex
     FAKE_CALL("cuStreamGetCtx", get_context(stream, ret_context));
 }
 
-/* [cuStreamGetCtx_v2] The primary context or the green one: what does not apply is left alone, which
- * is the stricter reading. */
+/* [cuStreamGetCtx_v2] The primary context or the green one: what does not apply is left alone,
+ * which is the stricter reading. */
 static unsigned get_contexts(struct CUstream_st *stream, struct CUctx_st **ret_context,
                              struct CUgreenCtx_st **ret_green) {
     struct CUctx_st *context;
