@@ -202,8 +202,8 @@ void cubby_engine_wait_kernels(struct cubby_engine *engine);
 
 /**
  * Gets everything ready for values of the dims, so that the next enqueue with them allocates,
- * compiles, loads and waits for nothing: what a capture needs (see below). What is to be recorded in
- * a stream of a part of the device is prepared within a guard of that stream.
+ * compiles, loads and waits for nothing: what a capture needs (see below). What is to be recorded
+ * in a stream of a part of the device is prepared within a guard of that stream.
  */
 int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
                          struct cubby_error *error);
@@ -236,10 +236,10 @@ void cubby_engine_stats(struct cubby_engine *engine, struct cubby_engine_stats *
  *
  * While the thread's stream captures, launches are recorded there, whatever passthrough says, and
  * nothing else happens: everything has to be ready (cubby_engine_prepare()), and an engine that may
- * still swap kernels, as it is lazy and has dims to specialise for, is refused, and so is one with an
- * external stream. What was recorded
- * uses the engine's kernels and scratch tensors: the engine has to stay, its settings too, and its
- * runs and those of the graph have to follow one after the other.
+ * still swap kernels, as it is lazy and has dims to specialise for, is refused, and so is one with
+ * an external stream. What was recorded uses the engine's kernels and scratch tensors: the engine
+ * has to stay, its settings too, and its runs and those of the graph have to follow one after the
+ * other.
  */
 
 /** A stream of the driver's: CUstream. */
