@@ -177,6 +177,9 @@ START_TEST(the_default_stream_is_left_alone_while_another_captures) {
     cubby_stream_guard_enter(&guard, _i < 2 ? NULL : DRIVER_STREAM_LEGACY);
     cubby_stream_passthrough_set(_i % 2);
     assert_failure(enqueue(engine, N, N), CUBBY_ERR_INVALID, "STREAM_CAPTURE_IMPLICIT");
+    ck_ok(cubby_engine_set_external_stream(engine, streams[1]->handle, &error), &error);
+    ck_ok(enqueue(engine, N, 2 * N), &error); /* it does not go there */
+    ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
     cubby_stream_passthrough_set(false);
     cubby_stream_guard_leave(&guard);
     assert_failure(cubby_device_memory_write(out, 0, &byte, 1, &error), CUBBY_ERR_INVALID,
@@ -188,7 +191,7 @@ START_TEST(the_default_stream_is_left_alone_while_another_captures) {
     graph_free(context->driver, graph);
     ck_assert_uint_eq(api->cuStreamDestroy_v2(blocking), 0);
     device_context_leave(context);
-    check_results(0, 2 * N);
+    check_results(0, 3 * N);
     cubby_engine_unref(engine);
 }
 END_TEST

@@ -335,7 +335,7 @@ START_TEST(a_capture_on_another_device_is_not_broken) {
     begin(&capture);
     for (int i = 0; i < 2; i++) {
         cubby_stream_passthrough_set(i);
-        assert_failure(enqueue(wrong, N, 0), CUBBY_ERR_INVALID, "of another");
+        assert_failure(enqueue(wrong, N, 0), CUBBY_ERR_INVALID, "the stream is of another");
         assert_failure(cubby_engine_set_external_stream(wrong, streams[0]->handle, &error),
                        CUBBY_ERR_INVALID, "captures");
         ck_ok(enqueue(right, N, (unsigned)i * N), &error);
@@ -360,7 +360,7 @@ START_TEST(a_stream_of_another_device_is_not_passed_through) {
     engine = engine_on_device(1, CUBBY_SPECIALIZATION_NONE);
     cubby_stream_guard_enter(&guard, streams[0]->handle);
     cubby_stream_passthrough_set(true);
-    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "is of another");
+    assert_failure(enqueue(engine, N, 0), CUBBY_ERR_INVALID, "the stream is of another");
     cubby_stream_passthrough_set(false);
     ck_assert(!cubby_engine_has_context(engine));
     ck_ok(enqueue(engine, N, 0), &error);

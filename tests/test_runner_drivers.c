@@ -52,7 +52,7 @@ static void check_streams(struct cubby_engine *engine, struct CUstream_st *own,
     struct cubby_stream_guard guard;
 
     assert_failure(cubby_engine_set_external_stream(engine, other, &error), CUBBY_ERR_INVALID,
-                   "is of another");
+                   "the stream is of another");
     ck_assert(!cubby_engine_has_external_stream(engine));
     ck_ok(cubby_engine_set_external_stream(engine, own, &error), &error);
     run_line(engine, 40);

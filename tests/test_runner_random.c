@@ -43,7 +43,7 @@ static void change_stream(struct model *model) {
         reckon_stream(model, OWN);
     } else if (ways[stream].device != model->device) {
         assert_failure(cubby_engine_set_external_stream(model->engine, ways[stream].handle, &error),
-                       CUBBY_ERR_INVALID, "is of another");
+                       CUBBY_ERR_INVALID, "the stream is of another");
     } else {
         ck_ok(cubby_engine_set_external_stream(model->engine, ways[stream].handle, &error), &error);
         reckon_stream(model, stream);
@@ -75,7 +75,7 @@ static void enter_scope(void) {
     if (fit < scope_count)
         assert_failure(
             cubby_engines_bind_streams(engines, ENGINES, bindings, scope_count, &scope, &error),
-            CUBBY_ERR_INVALID, "is of another");
+            CUBBY_ERR_INVALID, "the stream is of another");
     else
         ck_ok(cubby_engines_bind_streams(engines, ENGINES, bindings, scope_count, &scope, &error),
               &error);
@@ -112,7 +112,7 @@ static void run(struct model *model) {
     result = enqueue_model(model);
     after_call();
     if (stream == REFUSED) {
-        assert_failure(result, CUBBY_ERR_INVALID, "is of another");
+        assert_failure(result, CUBBY_ERR_INVALID, "the stream is of another");
         return;
     }
     ck_ok(result, &error);

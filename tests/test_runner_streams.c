@@ -62,7 +62,7 @@ START_TEST(a_stream_of_another_device_is_refused) {
     other = open_context(1);
     ck_ok(device_stream_new(other, 0, &stream, &error), &error);
     assert_failure(cubby_engine_set_external_stream(engine, stream->handle, &error),
-                   CUBBY_ERR_INVALID, "is of another");
+                   CUBBY_ERR_INVALID, "the stream is of another");
     ck_ok(cubby_engine_set_external_stream(engine, streams[0]->handle, &error), &error);
     device_stream_free(stream);
     device_context_unref(other);

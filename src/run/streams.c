@@ -113,7 +113,7 @@ static int choose_external(const struct cubby_engine *engine,
                          "engine %s: its external stream captures: clear it, and enter a guard of "
                          "the stream that is to record the engine",
                          engine->name);
-    if (result == 0 && guard)
+    if (result == 0 && guard && !stream_is_legacy(guard->stream)) /* which never captures */
         result = find_facts(engine, guard->stream, false, &around, error);
     if (result == 0 && around.captures)
         return error_set(error, CUBBY_ERR_INVALID,
