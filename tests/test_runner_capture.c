@@ -545,6 +545,7 @@ START_TEST(the_matrix) {
         else
             record_outer(engines, MATRIX[_i].count);
         ck_ok(cubby_graph_scope_exit(scope, &error), &error);
+        ck_ok(cubby_engine_set_external_stream(engines[0], streams[1]->handle, &error), &error);
     }
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(graphs_of(engines[i]), MATRIX[_i].graphs); /* transparent again */

@@ -69,22 +69,30 @@ START_TEST(parts_that_cannot_be) {
 }
 END_TEST
 
-/* On a later division, whose contexts and streams may lie where those of an earlier one lay. */
+/* On a later division, whose contexts and streams may lie where those of an earlier one lay; in
+ * streams that are bound, with graphs or without, or passed through. */
 START_TEST(engines_go_from_division_to_division) {
     static const char *const NAMES[] = {"left", "right"};
     struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_EAGER);
     struct cubby_green_division *division;
+    struct cubby_stream_guard guard;
     struct cubby_engine *engine;
 
-    settings.cuda_graph_strategy = (enum cubby_cuda_graph_strategy)_i;
+    settings.cuda_graph_strategy =
+        _i == 1 ? CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE : CUBBY_CUDA_GRAPH_DISABLED;
     engine = engine_on(&line, &settings);
     for (unsigned i = 0; i < 4; i++) {
-        const struct cubby_green_part *part;
+        struct CUstream_st *stream;
 
         ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
-        part = cubby_green_division_part(division, i % 2);
-        ck_ok(cubby_engine_set_external_stream(engine, part->stream, &error), &error);
+        stream = cubby_green_division_part(division, i % 2)->stream;
+        if (_i < 2)
+            ck_ok(cubby_engine_set_external_stream(engine, stream, &error), &error);
+        cubby_stream_passthrough_set(_i == 2);
+        cubby_stream_guard_enter(&guard, stream);
         ck_ok(enqueue(engine, N, i * N), &error);
+        cubby_stream_guard_leave(&guard);
+        cubby_stream_passthrough_set(false);
         ck_assert(fake->launch(fake->launches() - 1)->green);
         ck_ok(cubby_engine_sync(engine, &error), &error);
         ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
@@ -547,7 +555,7 @@ int main(void) {
     tcase_add_test(tests, a_thread_stays_as_it_is);
     tcase_add_loop_test(tests, a_part_stays_while_an_engine_is_bound, 0, 2);
     tcase_add_loop_test(tests, a_part_records_its_engines, 0, 2);
-    tcase_add_loop_test(tests, engines_go_from_division_to_division, 0, 2);
+    tcase_add_loop_test(tests, engines_go_from_division_to_division, 0, 3);
     tcase_add_test(tests, a_run_is_ordered_against_a_stream_of_another_device);
     tcase_add_test(tests, a_capture_on_another_device_is_not_broken);
     tcase_add_test(tests, engines_on_two_devices);
