@@ -115,13 +115,16 @@ START_TEST(what_was_recorded_stays) {
     struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_EAGER);
     const int64_t n = N;
     struct capture capture;
+    size_t before;
     float zeros[LINE_NUMBERS] = {0};
 
     ck_ok(cubby_engine_prepare(engine, &n, 1, &error), &error);
     begin(&capture);
     ck_ok(enqueue(engine, N, 0), &error);
     end(&capture);
+    before = fake->alive("memory");
     ck_ok(enqueue(engine, 4000, 0), &error);
+    ck_assert_uint_eq(fake->alive("memory"), before + 1); /* the graph's is kept */
     for (int64_t m = 1; m <= 66; m++)
         ck_ok(enqueue(engine, m, 0), &error);
     ck_ok(cubby_engine_sync(engine, &error), &error);
