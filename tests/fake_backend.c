@@ -25,6 +25,8 @@ static int fake_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
     struct cubby_blob *blob;
     int result;
 
+    if (fake->control->before_get)
+        fake->control->before_get(key);
     fake->control->gets++;
     if (fake->control->fail_get)
         return error_set(error, fake->control->fail_get, "fake failure to get");

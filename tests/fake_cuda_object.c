@@ -49,13 +49,16 @@ static size_t count(enum fake_kind kind) {
     return sum;
 }
 
-/* The legacy streams of contexts are nobody's to free. */
+/* The default streams of contexts are nobody's to free. */
 static size_t count_streams(void) {
     size_t sum = count(FAKE_STREAM);
 
     for (const struct fake_object *object = fake.objects[FAKE_CONTEXT]; object;
-         object = object->next)
-        sum -= ((const struct CUctx_st *)object)->legacy != NULL;
+         object = object->next) {
+        const struct CUctx_st *context = (const struct CUctx_st *)object;
+
+        sum -= (context->legacy != NULL) + (context->per_thread != NULL);
+    }
     return sum;
 }
 

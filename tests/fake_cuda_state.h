@@ -47,7 +47,7 @@ struct CUctx_st {
     unsigned retained; /* primary */
     struct CUgreenCtx_st *green;
     unsigned sticky; /* error of a kernel that failed: all calls give it from then on */
-    struct CUstream_st *legacy;
+    struct CUstream_st *legacy, *per_thread;
 };
 
 struct CUgreenCtx_st {

@@ -229,8 +229,8 @@ static struct CUstream_st *make_stream(struct CUctx_st *context, unsigned flags,
 
 /*
  * A stream has to be of the device that is current, as with [cuEventRecord] and [cuLaunchKernel];
- * that a context is current at all is asked of every call. The per-thread stream is not in the
- * double.
+ * that a context is current at all is asked of every call. All threads have one per-thread stream
+ * in the double.
  */
 unsigned fake_stream(struct CUstream_st *handle, struct CUstream_st **ret_stream) {
     struct CUctx_st *current;
@@ -243,6 +243,13 @@ unsigned fake_stream(struct CUstream_st *handle, struct CUstream_st **ret_stream
         if (!current->legacy)
             current->legacy = make_stream(current, 0, 0);
         *ret_stream = current->legacy;
+        return 0;
+    }
+    if (handle == DRIVER_STREAM_PER_THREAD) {
+        current = fake_primary(current);
+        if (!current->per_thread)
+            current->per_thread = make_stream(current, 0, 0);
+        *ret_stream = current->per_thread;
         return 0;
     }
     if (!fake_is(FAKE_STREAM, handle))
@@ -271,10 +278,36 @@ unsigned cuStreamCreateWithPriority(struct CUstream_st **ret_stream, unsigned fl
     FAKE_CALL("cuStreamCreateWithPriority", create(ret_stream, flags, priority));
 }
 
+/* What waits for the stream has nothing to wait for any more; another may come to lie in its place.
+ */
+static void forget_waits(const struct CUstream_st *stream) {
+    for (struct fake_object *object = fake.objects[FAKE_EVENT]; object; object = object->next) {
+        struct CUevent_st *event = (struct CUevent_st *)object;
+
+        if (event->stream == stream)
+            event->stream = NULL;
+    }
+    for (struct fake_object *object = fake.objects[FAKE_EXEC]; object; object = object->next) {
+        struct CUgraphExec_st *exec = (struct CUgraphExec_st *)object;
+
+        if (exec->last_stream == stream)
+            exec->last_stream = NULL;
+    }
+    for (struct fake_object *object = fake.objects[FAKE_STREAM]; object; object = object->next) {
+        for (struct fake_queued *at = ((struct CUstream_st *)object)->first; at; at = at->next) {
+            if (at->operation->kind == FAKE_WAIT && at->operation->launch.stream == stream)
+                at->operation->launch.stream = NULL;
+        }
+    }
+}
+
 void fake_stream_free(struct CUstream_st *stream) {
     fake_capture_forget(stream);
+    forget_waits(stream);
     if (stream->object.context && stream->object.context->legacy == stream)
         stream->object.context->legacy = NULL;
+    if (stream->object.context && stream->object.context->per_thread == stream)
+        stream->object.context->per_thread = NULL;
     free(stream->tail);
     fake_forget(stream);
 }
@@ -285,7 +318,8 @@ static unsigned destroy(struct CUstream_st *handle) {
     struct CUstream_st *stream;
     unsigned code = fake_stream(handle, &stream);
 
-    if (code == 0 && stream == stream->object.context->legacy)
+    if (code == 0 &&
+        (stream == stream->object.context->legacy || stream == stream->object.context->per_thread))
         code = DRIVER_ERROR_INVALID_HANDLE;
     if (code == 0)
         code = fake_check_stream(stream);
@@ -384,15 +418,18 @@ unsigned cuStreamGetCtx(struct CUstream_st *stream, struct CUctx_st **ret_contex
     FAKE_CALL("cuStreamGetCtx", get_context(stream, ret_context));
 }
 
-/* [cuStreamGetCtx_v2] The primary context, and the green one or NULL. */
+/* [cuStreamGetCtx_v2] The primary context or the green one: what does not apply is left alone,
+ * which is the stricter reading. */
 static unsigned get_contexts(struct CUstream_st *stream, struct CUctx_st **ret_context,
                              struct CUgreenCtx_st **ret_green) {
     struct CUctx_st *context;
     unsigned code = find_owner(stream, &context);
 
     if (code == 0) {
-        *ret_context = fake_primary(context);
-        *ret_green = context->green;
+        if (context->green)
+            *ret_green = context->green;
+        else
+            *ret_context = context;
     }
     return code;
 }

@@ -164,6 +164,25 @@ START_TEST(a_broken_capture_leaves_the_stream_usable) {
 }
 END_TEST
 
+/* A mode that could not be changed is not changed back either. */
+START_TEST(a_mode_is_given_back) {
+    unsigned mode, now = DRIVER_STREAM_CAPTURE_MODE_GLOBAL;
+    struct graph_case given;
+    const struct driver *driver;
+
+    begin_graphs(&given);
+    driver = given.context->driver;
+    if (_i == 1)
+        setenv("FAKE_CUDA_FAIL", "cuThreadExchangeStreamCaptureMode=1", 1);
+    mode = capture_tolerate(driver);
+    unsetenv("FAKE_CUDA_FAIL");
+    capture_restore(driver, mode);
+    ck_assert_uint_eq(driver->api.cuThreadExchangeStreamCaptureMode(&now), 0);
+    ck_assert_uint_eq(now, DRIVER_STREAM_CAPTURE_MODE_GLOBAL);
+    end_graphs(&given);
+}
+END_TEST
+
 static void *work_beside(void *cubin) {
     struct cubby_key key = key_of(9);
     struct device_context *context;
@@ -294,6 +313,7 @@ int main(void) {
     tcase_add_loop_test(tests, replays_and_updates_a_graph, 0, 2);
     tcase_add_test(tests, a_graph_that_cannot_be_made_leaves_the_old_one);
     tcase_add_test(tests, a_broken_capture_leaves_the_stream_usable);
+    tcase_add_loop_test(tests, a_mode_is_given_back, 0, 2);
     tcase_add_test(tests, other_threads_do_not_break_a_capture);
     tcase_add_test(tests, parts_of_a_device_share_nothing);
     tcase_add_test(tests, a_device_is_not_divided_in_silence);

@@ -122,6 +122,70 @@ START_TEST(recorded_anew_where_something_changes) {
 }
 END_TEST
 
+/* Engines of which one thing follows from the shape, and nothing else. */
+static const struct {
+    const char *form; /* of the launch */
+    enum cubby_specialization_strategy strategy;
+} FORMS[] = {
+    {"\"grid\": [1], \"block\": [32]", CUBBY_SPECIALIZATION_EAGER}, /* the kernel */
+    {"\"grid\": [[\"ceil_div\", \"n\", 32]], \"block\": [32]", CUBBY_SPECIALIZATION_NONE},
+    {"\"grid\": [1], \"block\": [\"n\"]", CUBBY_SPECIALIZATION_NONE},
+    {"\"grid\": [1], \"block\": [32], \"shared_bytes\": [\"mul\", \"n\", 4]",
+     CUBBY_SPECIALIZATION_NONE},
+    {"\"grid\": [1], \"block\": [32]", CUBBY_SPECIALIZATION_NONE}, /* nothing at all */
+};
+
+static struct cubby_engine_plan *plan_of_form(const char *form) {
+    static const char SOURCE[] = "extern \"C\" __global__ void mark(float *y) {\n"
+                                 "#ifdef CUBBY_DIM_n\n    y[0] = CUBBY_DIM_n;\n#endif\n}\n";
+    struct cubby_engine_plan *plan;
+    char *path = path_in(line.folder, "mark.cu"), *text;
+
+    write_file(path, SOURCE, strlen(SOURCE));
+    free(path);
+    ck_assert_int_gt(
+        asprintf(&text,
+                 "{\"cubby_engine\": 1, \"name\": \"mark\","
+                 " \"dims\": [{\"name\": \"n\", \"min\": 1, \"opt\": 64, \"max\": 512}],"
+                 " \"tensors\": [{\"name\": \"y\", \"dtype\": \"float32\", \"role\": "
+                 "\"output\", \"shape\": [\"n\"]}],"
+                 " \"programs\": [{\"name\": \"mark\", \"source\": \"mark.cu\", "
+                 "\"specialize\": [\"n\"]}],"
+                 " \"launches\": [{\"program\": \"mark\", \"kernel\": \"mark\", %s, "
+                 "\"arguments\": [{\"tensor\": \"y\", \"access\": \"write\"}]}]}",
+                 form),
+        0);
+    ck_ok(cubby_engine_plan_parse(text, strlen(text), line.folder, &plan, &error), &error);
+    free(text);
+    return plan;
+}
+
+START_TEST(recorded_anew_where_one_thing_changes) {
+    const bool changes = (size_t)_i + 1 < sizeof(FORMS) / sizeof(*FORMS);
+    struct cubby_runtime_settings settings = settings_of(FORMS[_i].strategy);
+    struct cubby_device_memory *memory;
+    struct cubby_engine *engine;
+
+    settings.cuda_graph_strategy = CUBBY_CUDA_GRAPH_WHOLE_GRAPH_CAPTURE;
+    cubby_engine_plan_unref(line.plan);
+    line.plan = plan_of_form(FORMS[_i].form);
+    engine = engine_on(&line, &settings);
+    ck_ok(cubby_device_memory_new(0, 4096, &memory, &error), &error);
+    for (int64_t n = 64; n <= 256; n += 64) {
+        const struct cubby_engine_buffer buffer = {cubby_device_memory_address(memory), 4096};
+        const struct cubby_engine_call call = {&n, 1, &buffer, 1};
+
+        for (int i = 0; i < 2; i++)
+            ck_ok(cubby_engine_enqueue(engine, &call, &error), &error);
+    }
+    ck_assert_uint_eq(stats_of_engine(engine).captures, changes ? 4 : 1);
+    ck_assert_uint_eq(stats_of_engine(engine).updates, changes ? 3 : 0);
+    ck_assert_uint_eq(stats_of_engine(engine).replays, 8);
+    cubby_engine_unref(engine);
+    cubby_device_memory_free(memory);
+}
+END_TEST
+
 START_TEST(better_kernels_are_recorded) {
     struct recorder recorder = recorder_on(CUBBY_SPECIALIZATION_LAZY);
 
@@ -250,6 +314,8 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, recorded_once_and_replayed, 0, 3);
     tcase_add_test(tests, recorded_anew_where_something_changes);
+    tcase_add_loop_test(tests, recorded_anew_where_one_thing_changes, 0,
+                        sizeof(FORMS) / sizeof(*FORMS));
     tcase_add_test(tests, better_kernels_are_recorded);
     tcase_add_test(tests, what_stays_generic_is_recorded);
     tcase_add_test(tests, a_capture_that_fails_leaves_it_usable);

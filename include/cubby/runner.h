@@ -202,7 +202,8 @@ void cubby_engine_wait_kernels(struct cubby_engine *engine);
 
 /**
  * Gets everything ready for values of the dims, so that the next enqueue with them allocates,
- * compiles, loads and waits for nothing: what a capture needs (see below).
+ * compiles, loads and waits for nothing: what a capture needs (see below). What is to be recorded
+ * in a stream of a part of the device is prepared within a guard of that stream.
  */
 int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
                          struct cubby_error *error);
@@ -235,9 +236,10 @@ void cubby_engine_stats(struct cubby_engine *engine, struct cubby_engine_stats *
  *
  * While the thread's stream captures, launches are recorded there, whatever passthrough says, and
  * nothing else happens: everything has to be ready (cubby_engine_prepare()), and an engine that may
- * still swap kernels, as it is lazy and has dims to specialise for, is refused. What was recorded
- * uses the engine's kernels and scratch tensors: the engine has to stay, its settings too, and its
- * runs and those of the graph have to follow one after the other.
+ * still swap kernels, as it is lazy and has dims to specialise for, is refused, and so is one with
+ * an external stream. What was recorded uses the engine's kernels and scratch tensors: the engine
+ * has to stay, its settings too, and its runs and those of the graph have to follow one after the
+ * other.
  */
 
 /** A stream of the driver's: CUstream. */
@@ -368,8 +370,8 @@ int cubby_green_division_new(int device, const char *const *names, size_t count,
                              unsigned multiprocessors, struct cubby_green_division **ret_division,
                              struct cubby_error *error);
 
-/** Destroys the streams, then the contexts. No work may be running in them, and no engine be bound
- * to them. NULL-safe. */
+/** Destroys the streams, then the contexts: when no engine is bound to them any more. No other work
+ * may be running in them. NULL-safe. */
 void cubby_green_division_free(struct cubby_green_division *division);
 
 /** A part, in the order of the names, borrowed; NULL past the last. */
@@ -472,7 +474,8 @@ void cubby_device_memory_free(struct cubby_device_memory *memory);
 uint64_t cubby_device_memory_address(const struct cubby_device_memory *memory);
 
 /** Copies from the host, before it returns. Not in order with an engine's work: cubby_engine_sync()
- * before where that may use the memory. INVALID where it would reach past the end. */
+ * before where that may use the memory. INVALID where it would reach past the end, and while a
+ * stream that waits for the default one captures, which a copy would break. */
 int cubby_device_memory_write(struct cubby_device_memory *memory, uint64_t offset, const void *data,
                               uint64_t size, struct cubby_error *error);
 

@@ -57,6 +57,22 @@ int device_count(const struct driver *driver, int *ret_count, struct cubby_error
     return driver_call(driver, error, cuDeviceGetCount, ret_count);
 }
 
+int device_ordinal(const struct driver *driver, int handle, int *ret_ordinal,
+                   struct cubby_error *error) {
+    int count = 0, found = 0, result = device_count(driver, &count, error);
+
+    for (int i = 0; result == 0 && i < count; i++) {
+        result = driver_call(driver, error, cuDeviceGet, &found, i);
+        if (result == 0 && found == handle) {
+            *ret_ordinal = i;
+            return 0;
+        }
+    }
+    return result < 0 ? result
+                      : error_set(error, CUBBY_ERR_INVALID,
+                                  "the CUDA driver has no device with the handle %d", handle);
+}
+
 int device_describe(const struct driver *driver, int ordinal, struct device_info *ret_info,
                     struct cubby_error *error) {
     struct device_info info = {.ordinal = ordinal};

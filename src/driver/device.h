@@ -23,6 +23,10 @@ struct device_info {
 /* How many devices there are; 0 is no error. */
 int device_count(const struct driver *driver, int *ret_count, struct cubby_error *error);
 
+/* The number of a device, of which a stream or a context told. */
+int device_ordinal(const struct driver *driver, int handle, int *ret_ordinal,
+                   struct cubby_error *error);
+
 /* Describes a device. CUBBY_ERR_INVALID where there is none of that number. */
 int device_describe(const struct driver *driver, int ordinal, struct device_info *ret_info,
                     struct cubby_error *error);

@@ -42,15 +42,18 @@ int capture_is_active(const struct driver *driver, struct CUstream_st *stream, b
     return result;
 }
 
+#define UNCHANGED 3 /* no mode of the driver's */
+
 unsigned capture_tolerate(const struct driver *driver) {
     unsigned mode = DRIVER_STREAM_CAPTURE_MODE_RELAXED;
+    unsigned code = driver->api.cuThreadExchangeStreamCaptureMode(&mode);
 
-    driver->api.cuThreadExchangeStreamCaptureMode(&mode);
-    return mode;
+    return code == DRIVER_SUCCESS ? mode : UNCHANGED;
 }
 
 void capture_restore(const struct driver *driver, unsigned mode) {
-    driver->api.cuThreadExchangeStreamCaptureMode(&mode);
+    if (mode != UNCHANGED)
+        driver->api.cuThreadExchangeStreamCaptureMode(&mode);
 }
 
 void graph_free(const struct driver *driver, struct CUgraph_st *graph) {

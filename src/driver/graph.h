@@ -28,7 +28,8 @@ int capture_is_active(const struct driver *driver, struct CUstream_st *stream, b
                       struct cubby_error *error);
 
 /* Lets the calling thread allocate, load and wait although another one captures in the mode
- * GLOBAL. Returns what to give back by capture_restore(). */
+ * GLOBAL, or it captures itself: that is no part of the capture then, nor breaks it. Returns what
+ * to give back by capture_restore(). */
 unsigned capture_tolerate(const struct driver *driver);
 void capture_restore(const struct driver *driver, unsigned mode);
 

@@ -78,7 +78,7 @@ int stream_find_device(const struct driver *driver, struct CUstream_st *stream, 
     struct CUctx_st *context = NULL, *popped;
     int device = 0, result;
 
-    if (!stream || stream == DRIVER_STREAM_LEGACY || stream == DRIVER_STREAM_PER_THREAD)
+    if (stream_is_default(stream))
         return error_set(error, CUBBY_ERR_INVALID,
                          "the %s stream is of no device: pass one made with cuStreamCreate",
                          stream == DRIVER_STREAM_PER_THREAD ? "per-thread" : "default");

@@ -12,6 +12,15 @@ struct device_stream {
     struct CUstream_st *handle;
 };
 
+static inline bool stream_is_legacy(const struct CUstream_st *stream) {
+    return !stream || stream == DRIVER_STREAM_LEGACY;
+}
+
+/* The legacy stream or the per-thread one: whose they are depends on who asks. */
+static inline bool stream_is_default(const struct CUstream_st *stream) {
+    return stream_is_legacy(stream) || stream == DRIVER_STREAM_PER_THREAD;
+}
+
 /* A new stream that the legacy stream does not wait for. Lower numbers are more urgent; what is out
  * of range is clamped by the driver. */
 int device_stream_new(struct device_context *context, int priority,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/green.h"
 #include "runtime/runtime_cache.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -119,6 +120,7 @@ void cubby_engine_unref(struct cubby_engine *engine) {
     if (!engine || atomic_fetch_sub_explicit(&engine->references, 1, memory_order_acq_rel) != 1)
         return;
     execution_free(engine->execution);
+    division_unref(engine->external.division);
     pool_wait(&engine->group);
     retire_settings(engine, &engine->settings);
     cubby_engine_geometry_free(engine->shape.geometry);

@@ -11,8 +11,9 @@
 
 /* A stream of a caller's. */
 struct bound_stream {
-    struct CUstream_st *stream; /* NULL for none */
-    struct CUctx_st *place;     /* the green context that it is of, or NULL */
+    struct CUstream_st *stream;            /* NULL for none */
+    struct CUctx_st *place;                /* the green context that it is of, or NULL */
+    struct cubby_green_division *division; /* that has it; a reference, or NULL */
 };
 
 struct cubby_engine {
@@ -33,6 +34,7 @@ struct cubby_engine {
     struct execution *execution;  /* NULL until it is needed */
     int outer_graphs;             /* scopes in which the caller records it with other work */
     struct bound_stream external; /* NULL for none */
+    struct bound_stream prepared; /* of the thread that prepared last; it may be gone */
     struct shape shape;
     uint64_t *addresses; /* of the tensors, in the present call */
 };

@@ -142,17 +142,19 @@ static int set_buffers(struct cubby_engine *engine, const struct cubby_engine_ca
 
 /* In someone else's capture nothing may happen but launches, and these have to stay what they are.
  */
-static int check_capture(struct cubby_engine *engine, struct cubby_error *error) {
+static int check_capture(struct cubby_engine *engine, const struct destination *destination,
+                         struct cubby_error *error) {
     if (!cubby_engine_is_monolithic_capturable(engine))
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s cannot be recorded: it is lazy, and would swap kernels later; "
                          "set dynamic_shapes_kernel_specialization_strategy to 1 (eager) or 2 "
                          "(none)",
                          engine->name);
-    if (!engine->execution || !execution_is_ready(engine->execution, &engine->shape))
+    if (!engine->execution ||
+        !execution_is_ready(engine->execution, &engine->shape, destination->place))
         return error_set(error, CUBBY_ERR_INVALID,
-                         "engine %s cannot be recorded: not everything is ready for these dims; "
-                         "call cubby_engine_prepare() before the capture begins",
+                         "engine %s cannot be recorded: not everything is ready for these dims in "
+                         "this stream; call cubby_engine_prepare() before the capture begins",
                          engine->name);
     return 0;
 }
@@ -168,7 +170,7 @@ static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *
     if (result == 0)
         result = streams_choose(engine, &destination, error);
     if (result == 0 && destination.captures)
-        result = check_capture(engine, error);
+        result = check_capture(engine, &destination, error);
     if (result == 0)
         result = get_execution(engine, &execution, error);
     return result == 0
@@ -187,10 +189,12 @@ static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_
     if (result < 0)
         return result;
     if (destination.captures)
-        return check_capture(engine, error); /* there is nothing left to do, or it is too late */
-    result = get_execution(engine, &execution, error);
-    return result == 0 ? execution_prepare(execution, &engine->shape, destination.place, error)
-                       : result;
+        return check_capture(engine, &destination,
+                             error); /* there is nothing left to do, or it is too late */
+    result = streams_prepare(engine, &destination, error);
+    if (result == 0)
+        result = get_execution(engine, &execution, error);
+    return result == 0 ? execution_prepare(execution, &engine->shape, &destination, error) : result;
 }
 
 int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,

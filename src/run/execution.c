@@ -50,7 +50,8 @@ static int fill(struct execution *execution, const struct kernels_setup *setup, 
     if (result == 0)
         result = launches_init(&execution->launches, setup->plan, error);
     if (result == 0)
-        result = recording_init(&execution->recording, &execution->launches, error);
+        result = recording_init(&execution->recording, &execution->launches,
+                                execution->stream->handle, error);
     return result;
 }
 
@@ -123,10 +124,13 @@ void execution_free(struct execution *execution) {
 
 int execution_sync(struct execution *execution, struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
+    unsigned mode;
 
     if (result < 0)
         return result;
+    mode = capture_tolerate(execution->context->driver); /* the thread may capture something else */
     result = order_sync(&execution->order, error);
+    capture_restore(execution->context->driver, mode);
     device_context_leave(execution->context);
     return result;
 }
@@ -323,7 +327,10 @@ static const struct variant *find_done(const struct execution *execution, size_t
     return variant && variant->state == VARIANT_READY ? variant : NULL;
 }
 
-bool execution_is_ready(struct execution *execution, const struct shape *shape) {
+bool execution_is_ready(struct execution *execution, const struct shape *shape,
+                        const struct CUctx_st *place) {
+    if (execution->place != place)
+        return false;
     for (size_t i = 0; i < execution->plan->program_count; i++) {
         if (!find_done(execution, i, shape->dims))
             return false;
@@ -348,6 +355,15 @@ static int launch(struct execution *execution, struct CUstream_st *stream,
     return launches_run(&execution->launches, execution->context, stream, error);
 }
 
+/* What is behind a run comes behind all of it that is in the stream, also where a launch failed. */
+static int launch_all(struct execution *execution, struct CUstream_st *stream,
+                      struct cubby_error *error) {
+    int result = launch(execution, stream, error);
+    int ended = order_end(&execution->order, stream, result == 0 ? error : NULL);
+
+    return result < 0 ? result : ended;
+}
+
 static int launch_in_order(struct execution *execution, const struct destination *destination,
                            struct cubby_error *error) {
     struct order *order = &execution->order;
@@ -357,19 +373,23 @@ static int launch_in_order(struct execution *execution, const struct destination
     if (result == 0 && destination->has_caller)
         result = order_after_caller(order, destination->caller, error);
     if (result == 0)
-        result = launch(execution, stream, error);
-    if (result == 0)
-        result = order_end(order, stream, error);
+        result = launch_all(execution, stream, error);
     if (result == 0 && destination->has_caller)
         result = order_before_caller(order, destination->caller, error);
     return result;
 }
 
-/* Functions are of a context. */
-static void move_to(struct execution *execution, struct CUctx_st *place) {
-    if (execution->place != place)
+/* Functions are of a context; a green one that is not bound may be another one each time. */
+static void move_to(struct execution *execution, const struct destination *destination) {
+    if (execution->place != destination->place || (destination->place && !destination->is_bound))
         execution->shape = 0;
-    execution->place = place;
+    execution->place = destination->place;
+}
+
+void execution_forget_stream(struct execution *execution) {
+    execution->shape = 0;
+    recording_outdate(&execution->recording);
+    order_forget_stream(&execution->order);
 }
 
 /* The device's context is current. */
@@ -378,7 +398,7 @@ static int run(struct execution *execution, const struct shape *shape, const uin
     int result;
 
     if (!destination->captures)
-        move_to(execution, destination->place);
+        move_to(execution, destination);
     result = prepare(execution, shape, error);
     if (result < 0)
         return result;
@@ -391,12 +411,12 @@ static int run(struct execution *execution, const struct shape *shape, const uin
 }
 
 int execution_prepare(struct execution *execution, const struct shape *shape,
-                      struct CUctx_st *place, struct cubby_error *error) {
+                      const struct destination *destination, struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
 
     if (result < 0)
         return result;
-    move_to(execution, place);
+    move_to(execution, destination);
     result = prepare(execution, shape, error);
     device_context_leave(execution->context);
     return result;

@@ -28,18 +28,26 @@ void execution_free(struct execution *execution);
 struct destination {
     struct CUstream_st *stream; /* where it is not our own */
     bool is_own;
+    bool is_bound;          /* it stays until execution_forget_stream() */
     struct CUctx_st *place; /* the green context that it is of; NULL for none */
     bool captures;          /* for someone else: everything has to be ready, there */
     bool has_caller;        /* our own, between what is and what will be in another stream: */
     struct CUstream_st *caller;
 };
 
-/* Gets ready for a shape, in a place. */
-int execution_prepare(struct execution *execution, const struct shape *shape,
-                      struct CUctx_st *place, struct cubby_error *error);
+/* Another stream of the caller's takes the place of the one that runs went into: that one may go,
+ * with its green context, and a new one lie where it lay. */
+void execution_forget_stream(struct execution *execution);
 
-/* True if a run of that shape needs nothing but its launches, and the same ones for ever. */
-bool execution_is_ready(struct execution *execution, const struct shape *shape);
+/* Gets ready for a shape, in the place of the destination. */
+int execution_prepare(struct execution *execution, const struct shape *shape,
+                      const struct destination *destination, struct cubby_error *error);
+
+/* True if a run of that shape in a place needs nothing but its launches, and the same ones for
+ * ever.
+ */
+bool execution_is_ready(struct execution *execution, const struct shape *shape,
+                        const struct CUctx_st *place);
 
 /* Puts all launches into a stream. addresses: of each tensor of the plan, but of scratch. */
 int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,

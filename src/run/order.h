@@ -10,16 +10,25 @@ struct order {
     struct device_context *context; /* borrowed */
     struct CUstream_st *own;        /* the engine's stream */
     bool has_run;
-    struct CUstream_st *last;    /* of the last run; it may be gone, unless it is our own */
+    struct CUstream_st *last;    /* of the last run; it may be gone, unless it is our own, */
+    bool may_be_gone;            /* and another be in its place */
     struct device_event *done;   /* behind the last run, unless that was in our own stream */
     struct device_event *caller; /* behind what the caller had put into its stream */
+    /* Where that is of another device: */
+    struct device_context *abroad; /* that device's; a reference */
+    struct device_event *there;    /* and an event of it, in place of the caller's */
+    bool is_abroad;                /* the caller's present stream is */
 };
 
 /* Makes what comes into the stream wait for the last run. */
 int order_begin(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
 
-/* The last run is in that stream. */
+/* The last run is in that stream, or what there is of one that failed. Where that cannot be marked,
+ * waits for it. */
 int order_end(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
+
+/* The stream of the last run need not stay any longer. */
+void order_forget_stream(struct order *order);
 
 /* Makes our own stream wait for the caller's, before a run; and the caller's for ours, behind it.
  */

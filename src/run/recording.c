@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "driver/graph.h"
+#include "driver/stream.h"
 #include "util/error.h"
 
 /* ---- Life -------------------------------------------------------------------------------- */
 
 int recording_init(struct recording *recording, const struct launches *launches,
-                   struct cubby_error *error) {
+                   struct CUstream_st *own, struct cubby_error *error) {
+    recording->own = own;
     recording->launches = calloc(launches->plan->launch_count + 1, sizeof(*recording->launches));
     recording->values = calloc(launches->value_count + 1, sizeof(*recording->values));
     return recording->launches && recording->values ? 0 : error_no_memory(error);
@@ -19,6 +21,10 @@ int recording_init(struct recording *recording, const struct launches *launches,
 void recording_reset(struct recording *recording, const struct driver *driver) {
     graph_exec_free(driver, recording->exec);
     recording->exec = NULL;
+    recording->is_current = false;
+}
+
+void recording_outdate(struct recording *recording) {
     recording->is_current = false;
 }
 
@@ -74,16 +80,32 @@ static int capture(const struct launches *launches, struct device_context *conte
     return result;
 }
 
+/* The thread may capture something else, which must not be broken. */
+static int set_exec(struct recording *recording, const struct driver *driver,
+                    struct CUgraph_st *graph, bool *ret_updated, struct cubby_error *error) {
+    const unsigned mode = capture_tolerate(driver);
+    int result = graph_exec_set(driver, &recording->exec, graph, ret_updated, error);
+
+    capture_restore(driver, mode);
+    return result;
+}
+
+/* A default stream cannot capture. */
+static struct CUstream_st *find_recorder(const struct recording *recording,
+                                         struct CUstream_st *stream) {
+    return stream_is_default(stream) ? recording->own : stream;
+}
+
 static int record(struct recording *recording, const struct launches *launches,
                   struct device_context *context, struct CUstream_st *stream,
                   struct run_events *events, struct cubby_error *error) {
     struct CUgraph_st *graph = NULL;
     bool updated = false;
-    int result = capture(launches, context, stream, &graph, error);
+    int result = capture(launches, context, find_recorder(recording, stream), &graph, error);
 
     recording->is_current = false;
     if (result == 0)
-        result = graph_exec_set(context->driver, &recording->exec, graph, &updated, error);
+        result = set_exec(recording, context->driver, graph, &updated, error);
     graph_free(context->driver, graph);
     if (result < 0)
         return result;

@@ -10,12 +10,17 @@ struct recording {
     struct CUgraphExec_st *exec; /* NULL before the first */
     bool is_current;             /* it does what launches and values say, */
     struct CUstream_st *stream;  /* in the context of that stream */
+    struct CUstream_st *own;     /* in which is recorded what is for a default stream */
     struct kernel_launch *launches;
     uint64_t *values;
 };
 
+/* own: a stream of the engine's, which has to stay. */
 int recording_init(struct recording *recording, const struct launches *launches,
-                   struct cubby_error *error);
+                   struct CUstream_st *own, struct cubby_error *error);
+
+/* Has the next run record, as what the graph was recorded in may be gone. */
+void recording_outdate(struct recording *recording);
 
 /* Forgets the graph, whose kernels may go then. */
 void recording_reset(struct recording *recording, const struct driver *driver);

@@ -6,65 +6,90 @@
 
 #include "driver/graph.h"
 #include "driver/stream.h"
+#include "run/green.h"
 #include "run/guard.h"
 #include "util/error.h"
 
 /* ---- Choosing ----------------------------------------------------------------------------- */
 
-/* What a stream is, asked with the context of the engine's device. */
+/* What a stream is, for an engine. */
 struct stream_facts {
-    bool is_default; /* of whatever device; it never captures */
+    bool is_default; /* of whatever device */
     bool captures;
+    bool is_foreign;        /* it captures, and only its own context could be asked */
     int device;             /* of a stream that neither captures nor is a default one, */
     struct CUctx_st *place; /* and its green context, or NULL */
 };
 
-/* Drivers differ in whether a stream of another context can be asked at all whether it captures; of
- * what device it is can be found out for each. wants_all: not only whether it captures. */
-static int ask(struct device_context *context, struct CUstream_st *stream, bool wants_all,
-               struct stream_facts *facts, struct cubby_error *error) {
-    const struct driver *driver = context->driver;
-    struct cubby_error problem = CUBBY_ERROR_INIT;
-    int result = capture_is_active(driver, stream, &facts->captures, &problem);
+static int ask_in(struct device_context *context, struct CUstream_st *stream, bool *ret_captures,
+                  struct cubby_error *error) {
+    int result = device_context_enter(context, error);
 
-    if (facts->captures)
-        return 0;
-    if (result < 0 && (stream_find_device(driver, stream, &facts->device, NULL) < 0 ||
-                       facts->device == context->device.handle)) {
-        error_move(error, &problem);
+    if (result < 0)
         return result;
-    }
-    cubby_error_clear(&problem);
-    if (!wants_all)
-        return 0;
-    result = stream_find_device(driver, stream, &facts->device, error);
-    return result == 0 ? stream_find_green(driver, stream, &facts->place, error) : result;
+    result = capture_is_active(context->driver, stream, ret_captures, error);
+    device_context_leave(context);
+    return result;
 }
 
+/* Drivers differ in whether a stream of another context can be asked at all whether it captures:
+ * then its caller's context may be its own. Of what device it is can be found out for each, but may
+ * break its capture: that is left for those of which nothing else is told. */
+static int ask_captures(struct device_context *context, struct CUstream_st *stream,
+                        struct stream_facts *facts, struct cubby_error *error) {
+    const struct driver *driver = context->driver;
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    int result = ask_in(context, stream, &facts->captures, &problem);
+
+    if (result < 0 && !facts->is_default) {
+        if (capture_is_active(driver, stream, &facts->captures, NULL) == 0) {
+            facts->is_foreign = facts->captures;
+            result = 0;
+        } else if (stream_find_device(driver, stream, &facts->device, NULL) == 0 &&
+                   facts->device != context->device.handle) {
+            result = 0;
+        }
+    }
+    if (result < 0)
+        error_move(error, &problem);
+    cubby_error_clear(&problem);
+    return result;
+}
+
+static int ask_place(struct device_context *context, struct CUstream_st *stream,
+                     struct stream_facts *facts, struct cubby_error *error) {
+    int result = device_context_enter(context, error);
+
+    if (result < 0)
+        return result;
+    result = stream_find_device(context->driver, stream, &facts->device, error);
+    if (result == 0)
+        result = stream_find_green(context->driver, stream, &facts->place, error);
+    device_context_leave(context);
+    return result;
+}
+
+/* wants_all: not only whether it captures. */
 static int find_facts(const struct cubby_engine *engine, struct CUstream_st *stream, bool wants_all,
                       struct stream_facts *ret_facts, struct cubby_error *error) {
     struct device_context *context;
     int result;
 
-    *ret_facts = (struct stream_facts){.is_default = !stream || stream == DRIVER_STREAM_LEGACY ||
-                                                     stream == DRIVER_STREAM_PER_THREAD};
-    if (ret_facts->is_default)
-        return 0;
+    *ret_facts = (struct stream_facts){.is_default = stream_is_default(stream)};
     result = device_context_get(engine->device.ordinal, &context, error);
     if (result < 0)
         return result;
-    result = device_context_enter(context, error);
-    if (result == 0) {
-        result = ask(context, stream, wants_all, ret_facts, error);
-        device_context_leave(context);
-    }
+    result = ask_captures(context, stream, ret_facts, error);
+    if (result == 0 && wants_all && !ret_facts->captures && !ret_facts->is_default)
+        result = ask_place(context, stream, ret_facts, error);
     device_context_unref(context);
     return result;
 }
 
 static int check_device(const struct cubby_engine *engine, const struct stream_facts *facts,
                         struct cubby_error *error) {
-    if (facts->is_default || facts->captures || facts->device == engine->device.handle)
+    if (!facts->is_foreign &&
+        (facts->is_default || facts->captures || facts->device == engine->device.handle))
         return 0;
     return error_set(error, CUBBY_ERR_INVALID,
                      "engine %s: it runs on device %d (%s), and the stream is of another: pass one "
@@ -72,19 +97,30 @@ static int check_device(const struct cubby_engine *engine, const struct stream_f
                      engine->name, engine->device.ordinal, engine->device.name);
 }
 
-static int choose_external(const struct cubby_engine *engine, struct destination *destination,
+/* An engine with an external stream is part of no graph of its caller's: neither in that stream,
+ * nor in the one that the thread works in. */
+static int choose_external(const struct cubby_engine *engine,
+                           const struct cubby_stream_guard *guard, struct destination *destination,
                            struct cubby_error *error) {
-    struct stream_facts facts;
+    struct stream_facts facts, around = {.captures = false};
     int result = find_facts(engine, engine->external.stream, false, &facts, error);
 
     destination->stream = engine->external.stream;
+    destination->is_bound = true;
     destination->place = engine->external.place;
-    if (result < 0 || !facts.captures)
-        return result;
-    return error_set(error, CUBBY_ERR_INVALID,
-                     "engine %s: its external stream captures: clear it, and enter a guard of the "
-                     "stream that is to record the engine",
-                     engine->name);
+    if (result == 0 && facts.captures)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: its external stream captures: clear it, and enter a guard of "
+                         "the stream that is to record the engine",
+                         engine->name);
+    if (result == 0 && guard && !stream_is_legacy(guard->stream)) /* which never captures */
+        result = find_facts(engine, guard->stream, false, &around, error);
+    if (result == 0 && around.captures)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "engine %s: it has an external stream, and the stream of the thread's "
+                         "guard captures: clear the external one for the engine to be recorded",
+                         engine->name);
+    return result;
 }
 
 static int choose_guarded(const struct cubby_engine *engine, const struct cubby_stream_guard *guard,
@@ -100,6 +136,9 @@ static int choose_guarded(const struct cubby_engine *engine, const struct cubby_
     destination->has_caller = destination->is_own;
     destination->stream = destination->caller = guard->stream;
     destination->place = destination->is_own ? NULL : facts.place;
+    /* What is recorded cannot be asked where it is. */
+    if (facts.captures && engine->prepared.stream == guard->stream)
+        destination->place = engine->prepared.place;
     return destination->is_own ? 0 : check_device(engine, &facts, error);
 }
 
@@ -109,8 +148,26 @@ int streams_choose(const struct cubby_engine *engine, struct destination *ret_de
 
     *ret_destination = (struct destination){.is_own = !engine->external.stream};
     if (engine->external.stream)
-        return choose_external(engine, ret_destination, error);
+        return choose_external(engine, guard, ret_destination, error);
     return guard ? choose_guarded(engine, guard, ret_destination, error) : 0;
+}
+
+int streams_prepare(struct cubby_engine *engine, struct destination *destination,
+                    struct cubby_error *error) {
+    struct stream_facts facts;
+    int result;
+
+    engine->prepared = (struct bound_stream){.stream = NULL};
+    if (destination->has_caller) {
+        result = find_facts(engine, destination->caller, true, &facts, error);
+        if (result < 0)
+            return result;
+        if (facts.device == engine->device.handle)
+            destination->place = facts.place;
+    }
+    if (!destination->is_bound)
+        engine->prepared = (struct bound_stream){destination->stream, destination->place, NULL};
+    return 0;
 }
 
 bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
@@ -130,29 +187,44 @@ bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
 static int check_external(const struct cubby_engine *engine, struct bound_stream *bound,
                           struct cubby_error *error) {
     struct stream_facts facts;
-    int result = find_facts(engine, bound->stream, true, &facts, error);
+    int result;
 
-    if (result < 0)
-        return result;
-    bound->place = facts.place;
     if (engine->outer_graphs > 0)
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: it is recorded with other work until its graph scope is left: "
                          "leave that before an external stream is bound",
                          engine->name);
-    if (facts.is_default)
+    if (stream_is_default(bound->stream))
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: the default streams are of no device: pass one made with "
                          "cuStreamCreate, or clear the external stream",
                          engine->name);
+    result = find_facts(engine, bound->stream, true, &facts, error);
+    if (result < 0)
+        return result;
+    bound->place = facts.place;
     if (facts.captures)
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: the stream captures: bind it before the capture begins",
                          engine->name);
-    return check_device(engine, &facts, error);
+    result = check_device(engine, &facts, error);
+    if (result == 0)
+        bound->division = division_of_stream(bound->stream);
+    return result;
 }
 
-/* checks: the stream is the user's wish; else it was bound before, or is NULL for none. */
+/* Gives what was bound before to the caller. */
+static struct bound_stream bind(struct cubby_engine *engine, struct bound_stream stream) {
+    const struct bound_stream before = engine->external;
+
+    if (engine->execution && (before.stream || stream.stream))
+        execution_forget_stream(engine->execution);
+    engine->external = stream;
+    return before;
+}
+
+/* checks: the stream is the user's wish; else it was bound before, or is NULL for none. The caller
+ * gets what is displaced, where that succeeds. */
 static int set_external(struct cubby_engine *engine, struct bound_stream stream, bool checks,
                         struct bound_stream *ret_before, struct cubby_error *error) {
     int result = engine_begin(engine, error);
@@ -161,24 +233,29 @@ static int set_external(struct cubby_engine *engine, struct bound_stream stream,
         return result;
     if (checks)
         result = check_external(engine, &stream, error);
-    *ret_before = engine->external;
     if (result == 0)
-        engine->external = stream;
+        *ret_before = bind(engine, stream);
     engine_end(engine);
+    return result;
+}
+
+static int set_for_good(struct cubby_engine *engine, struct bound_stream stream, bool checks,
+                        struct cubby_error *error) {
+    struct bound_stream before;
+    int result = set_external(engine, stream, checks, &before, error);
+
+    if (result == 0)
+        division_unref(before.division);
     return result;
 }
 
 int cubby_engine_set_external_stream(struct cubby_engine *engine, struct CUstream_st *stream,
                                      struct cubby_error *error) {
-    struct bound_stream before;
-
-    return set_external(engine, (struct bound_stream){stream, NULL}, true, &before, error);
+    return set_for_good(engine, (struct bound_stream){.stream = stream}, true, error);
 }
 
 int cubby_engine_clear_external_stream(struct cubby_engine *engine, struct cubby_error *error) {
-    struct bound_stream before;
-
-    return set_external(engine, (struct bound_stream){NULL, NULL}, false, &before, error);
+    return set_for_good(engine, (struct bound_stream){.stream = NULL}, false, error);
 }
 
 struct CUstream_st *cubby_engine_get_external_stream(struct cubby_engine *engine) {
@@ -251,9 +328,7 @@ static int restore_all(struct cubby_stream_scope *scope, struct cubby_error *err
 
     for (size_t i = scope->count; i > 0; i--) {
         struct bound *bound = &scope->bound[i - 1];
-        struct bound_stream within;
-        int one =
-            bound->engine ? set_external(bound->engine, bound->before, false, &within, error) : 0;
+        int one = bound->engine ? set_for_good(bound->engine, bound->before, false, error) : 0;
 
         if (one == 0) {
             cubby_engine_unref(bound->engine);
@@ -270,8 +345,8 @@ static int bind_all(struct cubby_stream_scope *scope, struct cubby_engine *const
                     struct cubby_error *error) {
     for (size_t i = 0; i < count; i++) {
         struct bound *bound = &scope->bound[i];
-        int result = set_external(found[i], (struct bound_stream){bindings[i].stream, NULL}, true,
-                                  &bound->before, error);
+        int result = set_external(found[i], (struct bound_stream){.stream = bindings[i].stream},
+                                  true, &bound->before, error);
 
         if (result < 0)
             return result;
@@ -283,8 +358,11 @@ static int bind_all(struct cubby_stream_scope *scope, struct cubby_engine *const
 
 /* Gives the engines back without restoring anything. */
 static void release(struct cubby_stream_scope *scope) {
-    for (size_t i = 0; i < scope->count; i++)
+    for (size_t i = 0; i < scope->count; i++) {
+        if (scope->bound[i].engine)
+            division_unref(scope->bound[i].before.division);
         cubby_engine_unref(scope->bound[i].engine);
+    }
     free(scope);
 }
 

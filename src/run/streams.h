@@ -10,4 +10,9 @@
 int streams_choose(const struct cubby_engine *engine, struct destination *ret_destination,
                    struct cubby_error *error);
 
+/* Where an engine is to be prepared that goes into that destination: where the caller works in a
+ * stream of a green context, there, as it may be that which is to record. Between begin and end. */
+int streams_prepare(struct cubby_engine *engine, struct destination *destination,
+                    struct cubby_error *error);
+
 #endif
