@@ -118,7 +118,8 @@ struct cubby_cache;
  *        most 5 GiB in $XDG_CACHE_HOME/cubby or ~/.cache/cubby; none if CUBBY_DISABLE=1.
  * @param[out] ret_cache new reference
  * @return 0; CUBBY_ERR_INVALID points at the part of the spec that is wrong. A store that
- *         cannot be opened is no error: it is logged, counted and left out, see
+ *         cannot be opened is no error, nor is a user's default without a place, as neither
+ *         XDG_CACHE_HOME nor HOME is set: it is logged, counted and left out, see
  *         cubby_cache_problem().
  */
 int cubby_cache_open(const char *spec, struct cubby_cache **ret_cache, struct cubby_error *error);
