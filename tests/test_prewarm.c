@@ -29,6 +29,13 @@ static const char SOURCE[] =
     "    if (i < n) y[i] = x[i] * FACTOR;\n"
     "}\n";
 
+/* The same, and reads no header. */
+static const char PLAIN[] =
+    "extern \"C\" __global__ void scale(const float *x, float *y, int n) {\n"
+    "    int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+    "    if (i < n) y[i] = x[i] * 2.0f;\n"
+    "}\n";
+
 static struct cubby_error error;
 static const char *folder;
 static struct cubby_engine_plan *plan;
@@ -207,6 +214,40 @@ START_TEST(keeps_what_a_driver_made) {
 }
 END_TEST
 
+/* Each program that is asked for is one look-up, in the handle and in the stores, also where it
+ * reads headers, which are looked for under another key. */
+START_TEST(each_program_counts_once) {
+    struct cubby_cache *cache = open_spec("file:@/store", folder);
+    struct cubby_runtime_cache *kernels = open_kernels();
+    struct cubby_runtime_cache_stats handle;
+    struct cubby_store_stats store;
+
+    ck_assert_uint_eq(prewarm(cache, kernels, N).compiled, 1);
+    ck_assert_uint_eq(prewarm(cache, kernels, N).runtime, 1);
+    cubby_runtime_cache_stats(kernels, &handle);
+    ck_assert_uint_eq(handle.misses, 1);
+    ck_assert_uint_eq(handle.hits, 1);
+    cubby_engine_plan_unref(plan);
+    write_text("scale.cu", PLAIN);
+    ck_ok(cubby_engine_plan_parse(ENGINE, strlen(ENGINE), folder, &plan, &error), &error);
+    ck_assert_uint_eq(prewarm(cache, kernels, N).compiled, 1);
+    cubby_runtime_cache_stats(kernels, &handle);
+    ck_assert_uint_eq(handle.misses, 2);
+    ck_assert_uint_eq(prewarm(cache, NULL, M).compiled, 1);
+    ck_assert_uint_eq(prewarm(cache, kernels, M).other, 1);
+    ck_assert_uint_eq(prewarm(cache, kernels, M).runtime, 1);
+    cubby_runtime_cache_stats(kernels, &handle);
+    ck_assert_uint_eq(handle.misses, 3); /* two compiled, one found behind it */
+    ck_assert_uint_eq(handle.hits, 2);
+    ck_ok(cubby_cache_flush(cache, &error), &error);
+    ck_ok(cubby_cache_tier_stats(cache, 0, &store, &error), &error);
+    ck_assert_uint_eq(store.counters.misses, 3); /* compiled */
+    ck_assert_uint_eq(store.counters.hits, 3);
+    cubby_runtime_cache_unref(kernels);
+    cubby_cache_unref(cache);
+}
+END_TEST
+
 START_TEST(says_what_is_wrong) {
     struct cubby_prewarm_options options = CUBBY_PREWARM_OPTIONS_INIT;
     const int64_t beyond[] = {5000};
@@ -238,6 +279,7 @@ int main(void) {
     tcase_add_test(tests, an_edited_header_is_seen_through_a_runtime_cache);
     tcase_add_test(tests, both_get_what_one_has);
     tcase_add_test(tests, keeps_what_a_driver_made);
+    tcase_add_test(tests, each_program_counts_once);
     tcase_add_test(tests, says_what_is_wrong);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -11,27 +11,28 @@
 
 /* ---- The execution context --------------------------------------------------------------- */
 
-/* The cache that programs come through, with the runtime cache in front: a new reference, or NULL.
- * A handle that cannot be used is no reason not to run. */
-static int open_cache(const struct cubby_engine *engine, struct cubby_cache **ret_cache,
+/* Sets the cache that programs come through, with the runtime cache in front: a new reference, or
+ * NULL. A handle that cannot be used is no reason not to run. */
+static int open_cache(const struct cubby_engine *engine, struct kernels_setup *setup,
                       struct cubby_error *error) {
     struct cubby_runtime_cache *handle = engine->settings.now.runtime_cache;
     struct cubby_error problem = CUBBY_ERROR_INIT;
     int result;
 
-    *ret_cache = NULL;
     if (!handle) {
-        *ret_cache = cubby_cache_ref(engine->cache);
+        setup->cache = cubby_cache_ref(engine->cache);
         return 0;
     }
     result = front_open(handle, engine->cache, engine->device.arch, engine->driver_version,
-                        ret_cache, &problem);
-    if (result == CUBBY_ERR_INVALID) {
+                        &setup->cache, &problem);
+    if (result == 0) {
+        setup->runtime_cache = handle;
+    } else if (result == CUBBY_ERR_INVALID) {
         log_line(CUBBY_LOG_WARN, "engine %s: its runtime cache is not used: %s", engine->name,
                  problem.message);
-        *ret_cache = cubby_cache_ref(engine->cache);
+        setup->cache = cubby_cache_ref(engine->cache);
         result = 0;
-    } else if (result < 0) {
+    } else {
         error_move(error, &problem);
     }
     cubby_error_clear(&problem);
@@ -47,7 +48,7 @@ static int create(struct cubby_engine *engine, struct cubby_error *error) {
         .events = &engine->events,
         .group = &engine->group,
     };
-    int result = open_cache(engine, &setup.cache, error);
+    int result = open_cache(engine, &setup, error);
 
     if (result == 0)
         result = execution_new(&setup, engine->device.ordinal, &engine->settings.now,

@@ -2,10 +2,13 @@
 #include "run/front.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "cache/cache.h"
 #include "runtime/runtime_cache.h"
 #include "util/error.h"
+
+#define FRONT_TIER "runtime"
 
 struct front {
     struct cubby_backend backend;
@@ -81,6 +84,10 @@ static int put_in_front(struct cubby_runtime_cache *runtime_cache, struct cubby_
     front->backend.ops = &ops;
     front->runtime_cache = cubby_runtime_cache_ref(runtime_cache);
     return cache_put_before(lower, &front->backend, ret_cache, error);
+}
+
+bool front_has_served(const struct cubby_outcome *outcome) {
+    return outcome->kind == CUBBY_OUTCOME_HIT && strcmp(outcome->tier, FRONT_TIER) == 0;
 }
 
 int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,

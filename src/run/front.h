@@ -6,8 +6,8 @@
 
 #include <cubby/cubby.h>
 
-/* The name of that tier. */
-#define FRONT_TIER "runtime"
+/* True if a request was served by that tier. */
+bool front_has_served(const struct cubby_outcome *outcome);
 
 /*
  * The cache with the runtime cache in front; both are referenced, and lower may be NULL. The

@@ -94,9 +94,9 @@ struct job {
 static void count_outcome(const struct kernels *kernels, const struct cubby_outcome *outcome) {
     enum run_event event = RUN_COMPILE;
 
-    if (outcome->kind == CUBBY_OUTCOME_HIT)
-        event = strcmp(outcome->tier, FRONT_TIER) == 0 ? RUN_RUNTIME_HIT : RUN_CACHE_HIT;
-    else if (outcome->kind == CUBBY_OUTCOME_WAITED)
+    if (front_has_served(outcome))
+        event = RUN_RUNTIME_HIT;
+    else if (outcome->kind == CUBBY_OUTCOME_HIT || outcome->kind == CUBBY_OUTCOME_WAITED)
         event = RUN_CACHE_HIT;
     count_event(kernels->setup.events, event);
 }
@@ -147,6 +147,7 @@ static int make(const struct kernels *kernels, struct variant *variant, struct c
         .plan = kernels->setup.plan,
         .arch = kernels->context->device.arch,
         .cache = kernels->setup.cache,
+        .runtime_cache = kernels->setup.runtime_cache,
         .options = kernels->setup.options,
         .option_count = kernels->setup.option_count,
     };

@@ -41,11 +41,12 @@ struct variant {
 
 struct kernels;
 
-/* What kernels are made from. All but the cache stays in place until the group has no task. */
+/* What kernels are made from. All but the caches stays in place until the group has no task. */
 struct kernels_setup {
     const char *name; /* of the engine */
     const struct cubby_engine_plan *plan;
-    struct cubby_cache *cache; /* a reference is taken; NULL for none */
+    struct cubby_cache *cache;                 /* a reference is taken; NULL for none */
+    struct cubby_runtime_cache *runtime_cache; /* in front of it, which the cache holds; or NULL */
     const char *const *options;
     size_t option_count;
     struct run_events *events;

@@ -55,8 +55,14 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
             front_open(options->runtime_cache, options->cache, options->arch, 0, &cache, error);
     if (result < 0)
         return result;
-    source = (struct kernel_source){plan, options->arch, cache ? cache : options->cache,
-                                    options->options, options->option_count};
+    source = (struct kernel_source){
+        .plan = plan,
+        .arch = options->arch,
+        .cache = cache ? cache : options->cache,
+        .runtime_cache = options->runtime_cache,
+        .options = options->options,
+        .option_count = options->option_count,
+    };
     result = compile_all(&source, dims, options, error);
     cubby_cache_unref(cache);
     return result;

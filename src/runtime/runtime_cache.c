@@ -324,7 +324,7 @@ static uint64_t next_use(struct cubby_runtime_cache *cache) {
     return cache->last_use_ns;
 }
 
-/* Finds a kernel or a manifest, which is its use. Manifests are not counted. */
+/* Finds a kernel or a manifest, which is its use, and counts nothing. */
 static int find(struct cubby_runtime_cache *cache, bool wants_manifest, const struct cubby_key *key,
                 struct cubby_object **ret_object) {
     struct kernel *kernel;
@@ -339,15 +339,22 @@ static int find(struct cubby_runtime_cache *cache, bool wants_manifest, const st
             cache->changes++; /* it decides what will be dropped */
         *ret_object = cubby_object_ref(kernel->object);
     }
-    if (!wants_manifest)
-        (*(found ? &cache->counters.hits : &cache->counters.misses))++;
     pthread_mutex_unlock(&cache->lock);
     return found ? 0 : CUBBY_ERR_NOT_FOUND;
 }
 
+void runtime_cache_count(struct cubby_runtime_cache *cache, bool is_hit) {
+    pthread_mutex_lock(&cache->lock);
+    (*(is_hit ? &cache->counters.hits : &cache->counters.misses))++;
+    pthread_mutex_unlock(&cache->lock);
+}
+
 int cubby_runtime_cache_find(struct cubby_runtime_cache *cache, const struct cubby_key *key,
                              struct cubby_object **ret_object) {
-    return find(cache, false, key, ret_object);
+    int result = find(cache, false, key, ret_object);
+
+    runtime_cache_count(cache, result == 0);
+    return result;
 }
 
 static int check_kernel(struct cubby_object *object, struct cubby_error *error) {

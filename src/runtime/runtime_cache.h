@@ -19,9 +19,10 @@ void runtime_cache_retire(struct cubby_runtime_cache *cache);
 bool runtime_cache_has_place(const struct cubby_runtime_cache *cache);
 
 /*
- * Entries of any kind that a runtime cache keeps, as a store has them. Kernels count as with
- * cubby_runtime_cache_find() and cubby_runtime_cache_insert(). get: 0 or NOT_FOUND. put: 0, also of
- * a pending handle, which keeps nothing; CORRUPT; NO_MEMORY. remove: 0 or NOT_FOUND.
+ * Entries of any kind that a runtime cache keeps, as a store has them. get: 0 or NOT_FOUND; counts
+ * neither hit nor miss, as one request may look several times. put: 0, also of a pending handle,
+ * which keeps nothing; CORRUPT; NO_MEMORY; kernels count as with cubby_runtime_cache_insert().
+ * remove: 0 or NOT_FOUND.
  */
 int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob **ret_blob);
@@ -29,5 +30,8 @@ int runtime_cache_put(struct cubby_runtime_cache *cache, enum cubby_entry_kind k
                       const struct cubby_key *key, struct cubby_blob *blob,
                       struct cubby_error *error);
 int runtime_cache_remove(struct cubby_runtime_cache *cache, const struct cubby_key *key);
+
+/* Counts a request for a kernel, which was found there or was not. */
+void runtime_cache_count(struct cubby_runtime_cache *cache, bool is_hit);
 
 #endif
