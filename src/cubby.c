@@ -391,6 +391,15 @@ static int fly(struct request *request, struct cubby_object **ret_object) {
     return outcome_make(request->cache, &task, ret_object, request->outcome, request->error);
 }
 
+/* Has all stores have what one has. */
+static void fill(const struct request *request, const struct cubby_object *object) {
+    const struct cubby_key *key = &request->outcome->key;
+
+    cache_fill(request->cache, CUBBY_ENTRY_OBJECT, key, object_blob(object));
+    if (request->program->reaches_files)
+        headers_fill(request->cache, request->program, &request->base, key);
+}
+
 static int serve(struct request *request, struct cubby_object **ret_object) {
     int result =
         tooling_find(request->cache, request->program, &request->toolchain, request->error);
@@ -414,6 +423,9 @@ int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsi
     uint64_t start = monotonic_ns();
     int result = serve(&request, ret_object);
 
+    if (result == 0 && (flags & CUBBY_REQUEST_FILL) &&
+        (outcome.kind == CUBBY_OUTCOME_HIT || outcome.kind == CUBBY_OUTCOME_WAITED))
+        fill(&request, *ret_object);
     deps_free(&request.deps);
     if (result < 0)
         outcome.kind = CUBBY_OUTCOME_ERROR;

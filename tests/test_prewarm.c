@@ -171,10 +171,41 @@ START_TEST(both_get_what_one_has) {
     ck_assert_uint_eq(prewarm(cache, kernels, N).other, 1);
     ck_assert_uint_eq(prewarm(cache, kernels, N).runtime, 1);
     ck_assert_uint_eq(prewarm(other, kernels, N).runtime, 1);
+    ck_assert_uint_eq(prewarm(other, NULL, N).other, 1);
     ck_assert_uint_eq(prewarm(other, kernels, M).compiled, 1);
     ck_assert_uint_eq(prewarm(other, NULL, M).other, 1);
     cubby_runtime_cache_unref(kernels);
     cubby_cache_unref(other);
+    cubby_cache_unref(cache);
+}
+END_TEST
+
+/* So it is where the runtime cache knows the program, but with another text of the header. */
+START_TEST(a_store_gets_what_it_lacks) {
+    struct cubby_cache *cache = open_spec("memory,file:@/store", folder);
+    struct cubby_cache *file = open_spec("file:@/store", folder);
+    struct cubby_runtime_cache *kernels = open_kernels();
+    struct cubby_store_stats before, after;
+
+    ck_assert_uint_eq(prewarm(cache, kernels, N).compiled, 1);
+    write_text("factor.h", "#define FACTOR 3.0f\n");
+    ck_assert_uint_eq(prewarm(NULL, kernels, N).compiled, 1);
+    ck_assert_uint_eq(prewarm(file, kernels, N).runtime, 1);
+    ck_ok(cubby_cache_tier_stats(file, 0, &before, &error), &error);
+    ck_assert_uint_eq(before.entries[CUBBY_ENTRY_OBJECT], 2);
+    ck_assert_uint_eq(prewarm(file, NULL, N).other, 1);
+    write_text("factor.h", "#define FACTOR 2.0f\n");
+    ck_assert_uint_eq(prewarm(file, NULL, N).other, 1);
+    /* Where all have all, nothing is written. */
+    ck_assert_uint_eq(prewarm(file, kernels, N).runtime, 1);
+    ck_ok(cubby_cache_flush(file, &error), &error);
+    ck_ok(cubby_cache_tier_stats(file, 0, &before, &error), &error);
+    ck_assert_uint_eq(prewarm(file, kernels, N).runtime, 1);
+    ck_ok(cubby_cache_flush(file, &error), &error);
+    ck_ok(cubby_cache_tier_stats(file, 0, &after, &error), &error);
+    ck_assert_uint_eq(after.counters.puts, before.counters.puts);
+    cubby_runtime_cache_unref(kernels);
+    cubby_cache_unref(file);
     cubby_cache_unref(cache);
 }
 END_TEST
@@ -278,6 +309,7 @@ int main(void) {
     tcase_add_test(tests, a_runtime_cache_is_enough);
     tcase_add_test(tests, an_edited_header_is_seen_through_a_runtime_cache);
     tcase_add_test(tests, both_get_what_one_has);
+    tcase_add_test(tests, a_store_gets_what_it_lacks);
     tcase_add_test(tests, keeps_what_a_driver_made);
     tcase_add_test(tests, each_program_counts_once);
     tcase_add_test(tests, says_what_is_wrong);

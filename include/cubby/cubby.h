@@ -367,6 +367,8 @@ struct cubby_outcome {
 enum cubby_request_flags {
     CUBBY_REQUEST_NO_CACHE = 1 << 0, /**< neither look up nor store */
     CUBBY_REQUEST_REFRESH = 1 << 1,  /**< compile anew and replace what is stored */
+    /** Put what one store has into all that lack it, also into those after it. */
+    CUBBY_REQUEST_FILL = 1 << 2,
 };
 
 /**

@@ -440,7 +440,8 @@ struct cubby_prewarm_options {
 
 /**
  * Gets all programs of a plan compiled, so that an engine need not: needs a compiler, but neither
- * driver nor device.
+ * driver nor device. All stores of the cache and the runtime cache have them then: what one of them
+ * had is put into the others.
  * @param dims NULL for the generic programs; else a value for each dim in the plan's order, and the
  *        programs that may be specialised are, for these
  * @return 0; as cubby_compile(); as cubby_engine_plan_check_object()

@@ -324,18 +324,37 @@ int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const st
     return look_in_tiers(cache, kind, key, NULL, NULL, ret_object, ret_tier);
 }
 
+static int peek_tier(struct cubby_cache *cache, size_t i, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, unsigned reading,
+                     struct cubby_object **ret_object) {
+    const struct cubby_backend_ops *ops = cache->tiers[i]->ops;
+
+    return ask_tier(cache, i, ops->peek ? ops->peek : ops->get, kind, key, reading, ret_object);
+}
+
 int cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                unsigned reading, struct cubby_object **ret_object, const char **ret_tier) {
     for (size_t i = 0; i < cache->tier_count; i++) {
-        const struct cubby_backend_ops *ops = cache->tiers[i]->ops;
-
-        if (ask_tier(cache, i, ops->peek ? ops->peek : ops->get, kind, key, reading, ret_object) ==
-            0) {
-            *ret_tier = ops->name;
+        if (peek_tier(cache, i, kind, key, reading, ret_object) == 0) {
+            *ret_tier = cache->tiers[i]->ops->name;
             return 0;
         }
     }
     return CUBBY_ERR_NOT_FOUND;
+}
+
+void cache_fill(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                struct cubby_blob *blob) {
+    for (size_t i = 0; i < cache->tier_count; i++) {
+        struct cubby_error error = CUBBY_ERROR_INIT;
+        struct cubby_object *object;
+
+        if (peek_tier(cache, i, kind, key, 0, &object) == 0)
+            cubby_object_unref(object);
+        else
+            cache_put_into(cache, i, kind, key, blob, &error);
+        cubby_error_clear(&error);
+    }
 }
 
 int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,

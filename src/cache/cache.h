@@ -53,6 +53,10 @@ int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,
 int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                 struct cubby_blob *blob, struct cubby_error *error);
 
+/* Puts an entry into every tier that lacks it. Failures are logged and counted. */
+void cache_fill(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                struct cubby_blob *blob);
+
 /* Puts an entry into one tier, in the tier's form. Returns its failure, which is counted and logged
  * unless the tier is read-only (UNSUPPORTED). */
 int cache_put_into(struct cubby_cache *cache, size_t tier, enum cubby_entry_kind kind,

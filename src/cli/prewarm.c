@@ -234,7 +234,7 @@ static json_t *compile_source(const struct prewarm *args, const struct ahead_job
     program_args.arch = job->arch;
     result = program_from_file(&program_args, path, &program, &error);
     if (result == 0)
-        cubby_compile(args->cache, program, 0, &object, &outcome, &error);
+        cubby_compile(args->cache, program, CUBBY_REQUEST_FILL, &object, &outcome, &error);
     report = report_new(path, NULL, cubby_target_name(program_target(&program_args, path)),
                         job->arch, object, &outcome, &error);
     cubby_object_unref(object);

@@ -62,6 +62,7 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
         .runtime_cache = options->runtime_cache,
         .options = options->options,
         .option_count = options->option_count,
+        .flags = CUBBY_REQUEST_FILL, /* whatever will be asked has all of them */
     };
     result = compile_all(&source, dims, options, error);
     cubby_cache_unref(cache);

@@ -14,7 +14,7 @@ int kernel_source_get(const struct kernel_source *source, size_t program, const 
                                       source->option_count, &compiled, error);
 
     if (result == 0) {
-        result = cubby_compile(source->cache, compiled, 0, &object, ret_outcome, error);
+        result = cubby_compile(source->cache, compiled, source->flags, &object, ret_outcome, error);
         if (source->runtime_cache)
             runtime_cache_count(source->runtime_cache, front_has_served(ret_outcome));
     }

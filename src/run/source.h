@@ -14,6 +14,7 @@ struct kernel_source {
     struct cubby_runtime_cache *runtime_cache;
     const char *const *options;
     size_t option_count;
+    unsigned flags; /* of the requests: enum cubby_request_flags */
 };
 
 /* The object of a program, generic (dims NULL) or specialised. *ret_outcome is filled on success.
