@@ -363,16 +363,18 @@ static void settle(const struct request *request, struct cubby_object *object) {
         store(request, object);
 }
 
-static int compile_and_settle(void *context, struct cubby_object **ret_object,
+static int compile_and_settle(void *context, struct cubby_object **ret_object, bool *ret_kept,
                               struct cubby_error *error) {
     struct request *request = context;
     int result;
 
     request->error = error;
     result = compile(request, ret_object);
-    if (result == 0)
-        settle(request, *ret_object);
-    return result;
+    if (result < 0)
+        return result;
+    settle(request, *ret_object);
+    *ret_kept = !*request->outcome->reason;
+    return 0;
 }
 
 /* Compiles it, or waits for another who does. A program that reads headers flies under its own key:
@@ -403,6 +405,7 @@ static void fill(const struct request *request, const struct cubby_object *objec
 static int serve(struct request *request, struct cubby_object **ret_object) {
     int result =
         tooling_find(request->cache, request->program, &request->toolchain, request->error);
+    bool is_kept;
 
     if (result < 0)
         return result;
@@ -410,7 +413,7 @@ static int serve(struct request *request, struct cubby_object **ret_object) {
     request->outcome->key = request->base;
     request->outcome->has_key = !request->program->uncacheable[0];
     if (is_bypassed(request) || (request->flags & CUBBY_REQUEST_REFRESH))
-        return compile_and_settle(request, ret_object, request->error);
+        return compile_and_settle(request, ret_object, &is_kept, request->error);
     return look_up(request, ret_object) == 0 ? 0 : fly(request, ret_object);
 }
 

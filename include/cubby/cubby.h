@@ -374,8 +374,9 @@ enum cubby_request_flags {
 /**
  * Gives the object of a program, from the cache if it is there.
  *
- * Of those who ask for the same program at the same time, threads of this process or processes
- * that share a file or SQLite store, one compiles. The others wait for it, at most for the
+ * Of those who ask for the same program at the same time, threads of this process that share a
+ * cache, with runtime caches of their own or without, or processes that share a file or SQLite
+ * store, one compiles. The others wait for it, at most for the
  * flight_timeout of the cache spec (120 s unless it says otherwise); after that they compile too.
  * Where it fails, waiting threads get the same error, each its own copy.
  *

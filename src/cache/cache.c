@@ -62,7 +62,8 @@ int cubby_cache_open_backends(struct cubby_backend *const *tiers, size_t count,
         memcpy(cache->tiers, tiers, count * sizeof(*tiers));
     cache->tier_count = cache->own_count = count;
     cache->owner = process_id();
-    flight_table_init(&cache->flights);
+    flight_table_init(&cache->own_flights);
+    cache->flights = &cache->own_flights;
     *ret_cache = cache;
     return 0;
 }
@@ -77,7 +78,8 @@ void cubby_cache_unref(struct cubby_cache *cache) {
     if (!cache || atomic_fetch_sub_explicit(&cache->references, 1, memory_order_acq_rel) != 1)
         return;
     cubby_cache_flush(cache, NULL);
-    flight_table_free(&cache->flights);
+    if (!cache->lower)
+        flight_table_free(&cache->own_flights);
     close_all(cache->tiers, cache->own_count);
     for (size_t i = 0; i < cache->own_count; i++)
         secret_free(cache->forms[i].secret);
@@ -87,11 +89,34 @@ void cubby_cache_unref(struct cubby_cache *cache) {
     free(cache);
 }
 
+/* What is behind a tier that has nothing behind it: one cache for all of the process, so that those
+ * meet who make the same for different tiers. NULL where memory was short. */
+static struct cubby_cache *nothing;
+
+static void open_nothing(void) {
+    cubby_cache_open_backends(NULL, 0, &nothing, NULL);
+}
+
+/* Puts the tiers of the lower one behind, and flies with all who do. */
+static void append(struct cubby_cache *cache, struct cubby_cache *lower) {
+    memcpy(cache->tiers + 1, lower->tiers, lower->tier_count * sizeof(*lower->tiers));
+    memcpy(cache->forms + 1, lower->forms, lower->tier_count * sizeof(*lower->forms));
+    cache->tier_count += lower->tier_count;
+    cache->lower = cubby_cache_ref(lower);
+    flight_table_free(&cache->own_flights);
+    cache->flights = lower->flights;
+}
+
 int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
                      struct cubby_cache **ret_cache, struct cubby_error *error) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct cubby_cache *cache;
     int result;
 
+    if (!lower) {
+        pthread_once(&once, open_nothing);
+        lower = nothing;
+    }
     if (lower && lower->tier_count == MAX_TIERS) {
         close_all(&first, 1);
         return error_set(error, CUBBY_ERR_INVALID,
@@ -100,13 +125,8 @@ int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
     result = cubby_cache_open_backends(&first, 1, &cache, error);
     if (result < 0)
         return result;
-    if (lower) {
-        memcpy(cache->tiers + 1, lower->tiers, lower->tier_count * sizeof(*lower->tiers));
-        memcpy(cache->forms + 1, lower->forms, lower->tier_count * sizeof(*lower->forms));
-        cache->tier_count += lower->tier_count;
-        cache->flights.timeout_ns = lower->flights.timeout_ns;
-        cache->lower = cubby_cache_ref(lower);
-    }
+    if (lower)
+        append(cache, lower);
     *ret_cache = cache;
     return 0;
 }
@@ -132,7 +152,7 @@ void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem) {
 }
 
 void cache_set_flight_timeout(struct cubby_cache *cache, unsigned seconds) {
-    cache->flights.timeout_ns = seconds * UINT64_C(1000000000);
+    cache->flights->timeout_ns = seconds * UINT64_C(1000000000);
 }
 
 const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, size_t index) {
