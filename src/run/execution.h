@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The execution context of an engine: what it has on its device. One thread at a time. */
+/* The execution context of an engine: what it has on its device. One thread at a time, but for
+ * execution_await(). */
 #ifndef CUBBY_RUN_EXECUTION_H
 #define CUBBY_RUN_EXECUTION_H
 
 #include <cubby/runner.h>
 
+#include "driver/event.h"
 #include "run/kernels.h"
 
 /* Values of the dims, and what follows from them. */
@@ -34,17 +36,29 @@ struct destination {
     struct CUstream_st *caller;
 };
 
-/* Gets ready for a shape, in a place. */
+/* Not an error: kernels that are needed are being compiled, and nothing else was done. Wait for
+ * them, which takes no lock of the engine's, and come again. */
+#define EXECUTION_WAITS 1
+
+/* Gets ready for a shape, in a place. Returns EXECUTION_WAITS with *wait. */
 int execution_prepare(struct execution *execution, const struct shape *shape,
-                      struct CUctx_st *place, struct cubby_error *error);
+                      struct CUctx_st *place, struct kernels_wait *wait, struct cubby_error *error);
 
 /* True if a run of that shape needs nothing but its launches, and the same ones for ever. */
 bool execution_is_ready(struct execution *execution, const struct shape *shape);
 
-/* Puts all launches into a stream. addresses: of each tensor of the plan, but of scratch. */
+/* Puts all launches into a stream. addresses: of each tensor of the plan, but of scratch. Returns
+ * EXECUTION_WAITS with *wait. */
 int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
-                  const struct destination *destination, struct cubby_error *error);
+                  const struct destination *destination, struct kernels_wait *wait,
+                  struct cubby_error *error);
 
-int execution_sync(struct execution *execution, struct cubby_error *error);
+/* What has to be done for the last run to be done; NULL for all that is in the engine's stream. */
+int execution_mark(struct execution *execution, struct device_event **ret_event,
+                   struct cubby_error *error);
+
+/* Waits for that. Others may use the execution meanwhile; it has to stay. */
+int execution_await(struct execution *execution, struct device_event *event,
+                    struct cubby_error *error);
 
 #endif

@@ -84,10 +84,23 @@ void kernels_forget_failures(struct kernels *kernels);
 
 enum variant_state variant_state(struct kernels *kernels, const struct variant *variant);
 
-/* Waits until it is no longer pending. */
-enum variant_state variant_wait(struct kernels *kernels, const struct variant *variant);
-
 /* Grows with each variant that is not pending any more. */
 unsigned kernels_news(const struct kernels *kernels);
+
+/* Someone who waits for kernels, for which nothing else has to be held; of one call. */
+struct kernels_wait {
+    struct kernels *kernels; /* a reference while it waits */
+    unsigned news;
+    bool has_waited; /* in this call */
+};
+
+#define KERNELS_WAIT_INIT                                                                          \
+    { NULL, 0, false }
+
+/* To be waited for: that there is other news than this. */
+void kernels_wait_begin(struct kernels *kernels, unsigned news, struct kernels_wait *wait);
+
+/* Waits until there is, or the kernels are given up, and lets go of them. */
+void kernels_wait_end(struct kernels_wait *wait);
 
 #endif

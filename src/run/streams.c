@@ -127,7 +127,16 @@ bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
 
 /* ---- External streams --------------------------------------------------------------------- */
 
-static int check_external(const struct cubby_engine *engine, struct bound_stream *bound,
+static bool is_recorded_outside(struct cubby_engine *engine) {
+    bool is_recorded;
+
+    pthread_mutex_lock(&engine->lock);
+    is_recorded = engine->outer_graphs > 0;
+    pthread_mutex_unlock(&engine->lock);
+    return is_recorded;
+}
+
+static int check_external(struct cubby_engine *engine, struct bound_stream *bound,
                           struct cubby_error *error) {
     struct stream_facts facts;
     int result = find_facts(engine, bound->stream, true, &facts, error);
@@ -135,7 +144,7 @@ static int check_external(const struct cubby_engine *engine, struct bound_stream
     if (result < 0)
         return result;
     bound->place = facts.place;
-    if (engine->outer_graphs > 0)
+    if (is_recorded_outside(engine))
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: it is recorded with other work until its graph scope is left: "
                          "leave that before an external stream is bound",
@@ -162,8 +171,10 @@ static int set_external(struct cubby_engine *engine, struct bound_stream stream,
     if (checks)
         result = check_external(engine, &stream, error);
     *ret_before = engine->external;
+    pthread_mutex_lock(&engine->lock);
     if (result == 0)
         engine->external = stream;
+    pthread_mutex_unlock(&engine->lock);
     engine_end(engine);
     return result;
 }
