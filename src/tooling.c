@@ -44,6 +44,12 @@ int tooling_find(struct cubby_cache *cache, const struct cubby_program *program,
     return toolchain_for_program(program, tooling_memory(cache, &memory), ret_toolchain, error);
 }
 
+void tooling_remember(struct cubby_cache *cache) {
+    struct toolchain_memory memory;
+
+    toolchain_remember(tooling_memory(cache, &memory));
+}
+
 /* Copies a text, if there is one. False where memory is short. */
 static bool copy_text(const char *text, char **ret_copy) {
     *ret_copy = text ? strdup(text) : NULL;

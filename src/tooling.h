@@ -14,4 +14,7 @@ const struct toolchain_memory *tooling_memory(struct cubby_cache *cache,
 int tooling_find(struct cubby_cache *cache, const struct cubby_program *program,
                  const struct toolchain **ret_toolchain, struct cubby_error *error);
 
+/* Has the cache remember the tools that are in use. */
+void tooling_remember(struct cubby_cache *cache);
+
 #endif

@@ -8,6 +8,9 @@
 
 #include <cubby/runner.h>
 
+#include "os/dl.h"
+#include "store_tools.h"
+
 static const char ENGINE[] =
     "{\"cubby_engine\": 1, \"name\": \"scale\","
     " \"dims\": [{\"name\": \"n\", \"min\": 1, \"opt\": 64, \"max\": 4096}],"
@@ -279,6 +282,51 @@ START_TEST(each_program_counts_once) {
 }
 END_TEST
 
+static bool is_loaded(void) {
+    char path[PATH_MAX];
+
+    return dl_loaded_path("libnvrtc.so", path);
+}
+
+/* What a process makes, and keeps in the file alone. */
+static void fill_file(void *unused) {
+    struct cubby_runtime_cache *kernels = open_kernels();
+
+    (void)unused;
+    ck_assert_uint_eq(prewarm(NULL, kernels, NULL).compiled, 1);
+    ck_assert_uint_eq(prewarm(NULL, kernels, N).compiled, 1);
+    ck_assert(is_loaded());
+    ck_ok(cubby_runtime_cache_save(kernels, &error), &error);
+    cubby_runtime_cache_unref(kernels);
+}
+
+/* What one does that starts with it. */
+static void use_file(void *unused) {
+    struct cubby_runtime_cache *kernels = open_kernels();
+    struct cubby_runtime_cache_stats stats;
+
+    (void)unused;
+    ck_assert_uint_eq(prewarm(NULL, kernels, NULL).runtime, 1);
+    ck_assert_uint_eq(prewarm(NULL, kernels, N).runtime, 1);
+    ck_assert(!is_loaded());
+    cubby_runtime_cache_stats(kernels, &stats);
+    ck_assert_uint_eq(stats.kernels, 2);
+    ck_assert_uint_eq(stats.rejects, 0);
+    ck_assert_uint_eq(prewarm(NULL, kernels, M).compiled, 1);
+    ck_assert(is_loaded());
+    cubby_runtime_cache_unref(kernels);
+}
+
+/* The runtime cache tells which compiler there is, as its file is still the one that it was. */
+START_TEST(a_warm_runtime_cache_loads_no_compiler) {
+    if (!tests_are_apart())
+        return;
+    end_child(start_child(fill_file, NULL));
+    end_child(start_child(use_file, NULL));
+    end_child(start_child(use_file, NULL));
+}
+END_TEST
+
 START_TEST(says_what_is_wrong) {
     struct cubby_prewarm_options options = CUBBY_PREWARM_OPTIONS_INIT;
     const int64_t beyond[] = {5000};
@@ -312,6 +360,7 @@ int main(void) {
     tcase_add_test(tests, a_store_gets_what_it_lacks);
     tcase_add_test(tests, keeps_what_a_driver_made);
     tcase_add_test(tests, each_program_counts_once);
+    tcase_add_test(tests, a_warm_runtime_cache_loads_no_compiler);
     tcase_add_test(tests, says_what_is_wrong);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -48,6 +48,10 @@ const char *toolchain_label(enum cubby_tool tool);
 int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
                    const struct toolchain **ret_toolchain, struct cubby_error *error);
 
+/* Has those of this process remembered that were found, maybe in another cache, and lie where they
+ * would be looked for again. */
+void toolchain_remember(const struct toolchain_memory *memory);
+
 /*
  * What stands in a key for a tool that could not be found or used: "<tool>_probe_failed" with the
  * code of the failure, which is never equal to the fingerprint of a working tool, and the same in

@@ -90,17 +90,34 @@ bool front_has_served(const struct cubby_outcome *outcome) {
     return outcome->kind == CUBBY_OUTCOME_HIT && strcmp(outcome->tier, FRONT_TIER) == 0;
 }
 
-int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
-               const char *arch, int driver_version, struct cubby_cache **ret_cache,
-               struct cubby_error *error) {
+/* Which compiler there is the runtime cache may know itself, from what was loaded into it, before
+ * it is live. */
+static int make_live(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *cache,
+                     const char *arch, int driver_version, struct cubby_error *error) {
     struct cubby_runtime_identity identity = {.arch = arch, .driver_version = driver_version};
     struct cubby_toolchain toolchain;
-    int result = cubby_toolchain_find(lower, &toolchain, error);
+    int result = cubby_toolchain_find(cache, &toolchain, error);
 
     if (result < 0)
         return result;
     identity.toolchain = toolchain.fingerprint;
     result = cubby_runtime_cache_materialise(runtime_cache, &identity, error);
     cubby_toolchain_clear(&toolchain);
-    return result == 0 ? put_in_front(runtime_cache, lower, ret_cache, error) : result;
+    return result;
+}
+
+int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
+               const char *arch, int driver_version, struct cubby_cache **ret_cache,
+               struct cubby_error *error) {
+    struct cubby_cache *cache;
+    int result = put_in_front(runtime_cache, lower, &cache, error);
+
+    if (result < 0)
+        return result;
+    result = make_live(runtime_cache, cache, arch, driver_version, error);
+    if (result < 0)
+        cubby_cache_unref(cache);
+    else
+        *ret_cache = cache;
+    return result;
 }

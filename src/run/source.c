@@ -3,6 +3,7 @@
 
 #include "run/front.h"
 #include "runtime/runtime_cache.h"
+#include "tooling.h"
 
 int kernel_source_get(const struct kernel_source *source, size_t program, const int64_t *dims,
                       struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
@@ -17,6 +18,8 @@ int kernel_source_get(const struct kernel_source *source, size_t program, const 
         result = cubby_compile(source->cache, compiled, source->flags, &object, ret_outcome, error);
         if (source->runtime_cache)
             runtime_cache_count(source->runtime_cache, front_has_served(ret_outcome));
+        if (source->runtime_cache && result == 0)
+            tooling_remember(source->cache); /* so that the next one to use it loads none */
     }
     if (result == 0)
         result = cubby_engine_plan_check_object(source->plan, program, object, error);

@@ -309,8 +309,13 @@ bool cubby_runtime_cache_load(struct cubby_runtime_cache *cache) {
 
 /* ---- Kernels --------------------------------------------------------------------------------- */
 
-static bool is_manifest(const struct kernel *kernel) {
-    return cubby_object_kind(kernel->object) == CUBBY_ENTRY_MANIFEST;
+static bool is_code(const struct kernel *kernel) {
+    return kernel_kind_is_code(cubby_object_kind(kernel->object));
+}
+
+/* Kernels of either kind are found as both. */
+static bool is_of_kind(const struct kernel *kernel, enum cubby_entry_kind kind) {
+    return kernel_kind_is_code(kind) ? is_code(kernel) : cubby_object_kind(kernel->object) == kind;
 }
 
 /* Now, but later than any use before. The lock is held. */
@@ -324,15 +329,15 @@ static uint64_t next_use(struct cubby_runtime_cache *cache) {
     return cache->last_use_ns;
 }
 
-/* Finds a kernel or a manifest, which is its use, and counts nothing. */
-static int find(struct cubby_runtime_cache *cache, bool wants_manifest, const struct cubby_key *key,
-                struct cubby_object **ret_object) {
+/* Finds an entry, which is its use, and counts nothing. */
+static int find(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                const struct cubby_key *key, struct cubby_object **ret_object) {
     struct kernel *kernel;
     bool found;
 
     pthread_mutex_lock(&cache->lock);
     kernel = kernel_set_find(&cache->set, key);
-    found = kernel && is_manifest(kernel) == wants_manifest;
+    found = kernel && is_of_kind(kernel, kind);
     if (found) {
         kernel->used_ns = next_use(cache);
         if (cache->max_size > 0)
@@ -351,7 +356,7 @@ void runtime_cache_count(struct cubby_runtime_cache *cache, bool is_hit) {
 
 int cubby_runtime_cache_find(struct cubby_runtime_cache *cache, const struct cubby_key *key,
                              struct cubby_object **ret_object) {
-    int result = find(cache, false, key, ret_object);
+    int result = find(cache, CUBBY_ENTRY_OBJECT, key, ret_object);
 
     runtime_cache_count(cache, result == 0);
     return result;
@@ -384,7 +389,7 @@ static int put(struct cubby_runtime_cache *cache, const struct cubby_key *key,
     else if (kernel_set_put(&cache->set, key, object, next_use(cache)) < 0)
         result = error_no_memory(error);
     if (result == 0) {
-        cache->counters.inserts += cubby_object_kind(object) != CUBBY_ENTRY_MANIFEST;
+        cache->counters.inserts += kernel_kind_is_code(cubby_object_kind(object));
         cache->changes++;
         bound(cache);
     }
@@ -408,13 +413,38 @@ int cubby_runtime_cache_insert(struct cubby_runtime_cache *cache, const struct c
 
 /* ---- As a store has them --------------------------------------------------------------------- */
 
+/* In what a pending handle has stashed. */
+static int find_in_stash(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, struct cubby_object **ret_object) {
+    struct cubby_runtime_identity made_for;
+    struct cubby_blob *stash;
+    const void *data;
+    size_t size;
+    int result;
+
+    pthread_mutex_lock(&cache->lock);
+    stash = cubby_blob_ref(cache->stash);
+    pthread_mutex_unlock(&cache->lock);
+    if (!stash)
+        return CUBBY_ERR_NOT_FOUND;
+    data = cubby_blob_data(stash);
+    size = cubby_blob_size(stash);
+    result = kernel_blob_check(data, size, true, &made_for, NULL);
+    if (result == 0)
+        result = kernel_blob_find(data, size, kind, key, ret_object);
+    cubby_blob_unref(stash);
+    return result < 0 ? CUBBY_ERR_NOT_FOUND : 0;
+}
+
 int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob **ret_blob) {
     struct cubby_object *object;
     int result = CUBBY_ERR_NOT_FOUND;
 
     if (kernel_kind_is_kept(kind))
-        result = find(cache, kind == CUBBY_ENTRY_MANIFEST, key, &object);
+        result = find(cache, kind, key, &object);
+    if (result < 0 && kind == CUBBY_ENTRY_TOOLCHAIN)
+        result = find_in_stash(cache, kind, key, &object);
     if (result < 0)
         return result;
     *ret_blob = cubby_blob_ref(object_blob(object));
@@ -595,7 +625,7 @@ void cubby_runtime_cache_stats(struct cubby_runtime_cache *cache,
     *ret_stats = cache->counters;
     ret_stats->kernels = 0;
     for (size_t i = 0; i < cache->set.count; i++)
-        ret_stats->kernels += !is_manifest(&cache->set.kernels[i]);
+        ret_stats->kernels += is_code(&cache->set.kernels[i]);
     if (cache->stash)
         ret_stats->bytes = cubby_blob_size(cache->stash);
     else if (cache->set.count > 0)

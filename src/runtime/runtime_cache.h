@@ -20,9 +20,10 @@ bool runtime_cache_has_place(const struct cubby_runtime_cache *cache);
 
 /*
  * Entries of any kind that a runtime cache keeps, as a store has them. get: 0 or NOT_FOUND; counts
- * neither hit nor miss, as one request may look several times. put: 0, also of a pending handle,
- * which keeps nothing; CORRUPT; NO_MEMORY; kernels count as with cubby_runtime_cache_insert().
- * remove: 0 or NOT_FOUND.
+ * neither hit nor miss, as one request may look several times. Of a pending handle only what it has
+ * stashed of toolchains is found: who is to say for which one it becomes live asks for that before.
+ * put: 0, also of a pending handle, which keeps nothing; CORRUPT; NO_MEMORY; kernels count as with
+ * cubby_runtime_cache_insert(). remove: 0 or NOT_FOUND.
  */
 int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob **ret_blob);
