@@ -82,6 +82,8 @@ static void start(struct asker *asker) {
 /* The first has the cache itself where one is to; the others have a handle each. */
 static void open_all(struct asker *askers, struct cubby_cache *lower, bool has_bare,
                      const char *text) {
+    const struct front_place place = {"sm_90", 0, true};
+
     for (int i = 0; i < FRONTS; i++) {
         askers[i] = (struct asker){.text = text};
         if (i == 0 && has_bare) {
@@ -89,7 +91,7 @@ static void open_all(struct asker *askers, struct cubby_cache *lower, bool has_b
             continue;
         }
         ck_ok(cubby_runtime_cache_new(NULL, &askers[i].handle, &error), &error);
-        ck_ok(front_open(askers[i].handle, lower, "sm_90", 0, &askers[i].cache, &error), &error);
+        ck_ok(front_open(askers[i].handle, lower, &place, &askers[i].cache, &error), &error);
     }
 }
 

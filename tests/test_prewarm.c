@@ -2,6 +2,7 @@
 /* Programs of an engine compiled ahead of time, without a driver. */
 #include "harness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +10,8 @@
 #include <cubby/runner.h>
 
 #include "os/dl.h"
+#include "runtime/runtime_cache.h"
+#include "runtime_help.h"
 #include "store_tools.h"
 
 static const char ENGINE[] =
@@ -76,7 +79,8 @@ static void see(const struct cubby_engine_program *program, bool is_specialized,
     struct seen *seen = context;
 
     ck_assert_str_eq(program->name, "p");
-    ck_assert_ptr_nonnull(cubby_object_lowered_name(object, "scale"));
+    if (program->options->source == CUBBY_SOURCE_CUDA)
+        ck_assert_ptr_nonnull(cubby_object_lowered_name(object, "scale"));
     seen->is_specialized = is_specialized;
     if (outcome->kind == CUBBY_OUTCOME_COMPILED)
         seen->compiled++;
@@ -327,6 +331,145 @@ START_TEST(a_warm_runtime_cache_loads_no_compiler) {
 }
 END_TEST
 
+/* ---- Without NVRTC ----------------------------------------------------------------------- */
+
+/* It is not installed here. */
+static void use_file_alone(void *unused) {
+    struct cubby_runtime_cache *kernels = open_kernels();
+    struct cubby_prewarm_options options = CUBBY_PREWARM_OPTIONS_INIT;
+    struct cubby_runtime_cache_stats stats;
+
+    (void)unused;
+    setenv("CUBBY_NVRTC", "/nowhere/libnvrtc.so.13", 1);
+    ck_assert_uint_eq(prewarm(NULL, kernels, NULL).runtime, 1);
+    ck_assert_uint_eq(prewarm(NULL, kernels, N).runtime, 1);
+    options.arch = "sm_80";
+    options.runtime_cache = kernels;
+    ck_assert_int_eq(cubby_engine_plan_prewarm(plan, M, &options, &error), CUBBY_ERR_NO_TOOLCHAIN);
+    ck_assert_ptr_nonnull(strstr(error.message, "/nowhere/libnvrtc.so.13"));
+    cubby_error_clear(&error);
+    write_text("factor.h", "#define FACTOR 3.0f\n"); /* a change is still seen */
+    ck_assert_int_eq(cubby_engine_plan_prewarm(plan, N, &options, &error), CUBBY_ERR_NO_TOOLCHAIN);
+    cubby_error_clear(&error);
+    write_text("factor.h", "#define FACTOR 2.0f\n");
+    ck_ok(cubby_runtime_cache_save(kernels, &error), &error);
+    cubby_runtime_cache_stats(kernels, &stats);
+    ck_assert_uint_eq(stats.kernels, 2);
+    ck_assert_uint_eq(stats.rejects, 0);
+    cubby_runtime_cache_unref(kernels);
+}
+
+/* What a runtime cache has was made by the compiler that it names: without another, it is used. */
+START_TEST(a_warm_runtime_cache_needs_no_compiler) {
+    if (!tests_are_apart())
+        return;
+    end_child(start_child(fill_file, NULL));
+    end_child(start_child(use_file_alone, NULL));
+    end_child(start_child(use_file, NULL)); /* and still says by which one it was made */
+}
+END_TEST
+
+/* Writes what SOURCE is as PTX, and the engine of it. */
+static void make_ptx(void *unused) {
+    struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
+    struct cubby_program *program;
+    struct cubby_object *object;
+    char *path = path_in(folder, "scale.ptx");
+
+    (void)unused;
+    options.target = CUBBY_TARGET_PTX;
+    options.arch = "sm_80";
+    ck_ok(cubby_program_new(PLAIN, strlen(PLAIN), &options, &program, &error), &error);
+    ck_ok(cubby_compile(NULL, program, 0, &object, NULL, &error), &error);
+    write_file(path, cubby_object_data(object), cubby_object_size(object));
+    cubby_object_unref(object);
+    cubby_program_unref(program);
+    free(path);
+}
+
+static void use_ptx(void *unused) {
+    static const char CUDA[] = "scale.cu\", \"specialize\": [\"n\"]";
+    struct cubby_runtime_cache *kernels = open_kernels();
+    const char *at = strstr(ENGINE, CUDA);
+    char *text;
+
+    (void)unused;
+    setenv("CUBBY_NVRTC", "/nowhere/libnvrtc.so.13", 1);
+    setenv("CUBBY_CUDA", "/nowhere/libcuda.so.1", 1);
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_gt(asprintf(&text, "%.*sscale.ptx\", \"kind\": \"ptx\"%s", (int)(at - ENGINE),
+                              ENGINE, at + strlen(CUDA)),
+                     0);
+    cubby_engine_plan_unref(plan);
+    ck_ok(cubby_engine_plan_parse(text, strlen(text), folder, &plan, &error), &error);
+    ck_assert_uint_eq(prewarm(NULL, kernels, NULL).compiled, 1);
+    ck_ok(cubby_runtime_cache_save(kernels, &error), &error);
+    cubby_runtime_cache_unref(kernels);
+    kernels = open_kernels();
+    ck_assert_uint_eq(prewarm(NULL, kernels, NULL).runtime, 1);
+    cubby_runtime_cache_unref(kernels);
+    free(text);
+}
+
+static void use_both(void *unused) {
+    struct cubby_runtime_cache *kernels = open_kernels();
+    struct cubby_runtime_cache_stats stats;
+
+    (void)unused;
+    ck_assert_uint_eq(prewarm(NULL, kernels, N).compiled, 1);
+    ck_ok(cubby_runtime_cache_save(kernels, &error), &error);
+    cubby_runtime_cache_stats(kernels, &stats);
+    ck_assert_uint_eq(stats.kernels, 2);
+    ck_assert_uint_eq(stats.rejects, 0);
+    cubby_runtime_cache_unref(kernels);
+}
+
+/* No program of an engine is CUDA C++: NVRTC is not looked for. */
+START_TEST(an_engine_of_ptx_needs_no_nvrtc) {
+    struct cubby_tool_info linker;
+
+    if (!tests_are_apart() || cubby_tool_find(NULL, CUBBY_TOOL_NVJITLINK, &linker, NULL) < 0)
+        return;
+    cubby_tool_info_clear(&linker);
+    end_child(start_child(make_ptx, NULL));
+    end_child(start_child(use_ptx, NULL));
+    end_child(start_child(use_both, NULL));
+}
+END_TEST
+
+/* Who needs no toolchain took over one that is not in use any more: what it made goes, once it is
+ * known which is. */
+START_TEST(a_toolchain_that_was_taken_over_gives_way) {
+    const struct cubby_runtime_identity old = {"sm_80", "nvrtc of old", 0};
+    struct cubby_runtime_cache *kernels = open_kernels();
+    struct cubby_runtime_cache_stats stats;
+    char *taken;
+
+    ck_ok(cubby_runtime_cache_materialise(kernels, &old, &error), &error);
+    insert(kernels, 1);
+    ck_ok(cubby_runtime_cache_save(kernels, &error), &error);
+    cubby_runtime_cache_unref(kernels);
+    kernels = open_kernels();
+    ck_ok(runtime_cache_materialise_any(kernels, "sm_80", 0, &taken, &error), &error);
+    ck_assert_str_eq(taken, "nvrtc of old");
+    free(taken);
+    cubby_runtime_cache_stats(kernels, &stats);
+    ck_assert_uint_eq(stats.kernels, 1);
+    ck_assert_uint_eq(prewarm(NULL, kernels, N).compiled, 1);
+    cubby_runtime_cache_stats(kernels, &stats);
+    ck_assert_uint_eq(stats.kernels, 1);
+    ck_assert_uint_eq(stats.rejects, 1);
+    ck_assert_int_eq(cubby_runtime_cache_materialise(kernels, &old, &error), CUBBY_ERR_INVALID);
+    cubby_error_clear(&error);
+    ck_ok(runtime_cache_materialise_any(kernels, "sm_80", 0, &taken, &error), &error);
+    ck_assert_ptr_eq(strstr(taken, "nvrtc 1"), taken);
+    free(taken);
+    ck_ok(cubby_runtime_cache_save(kernels, &error), &error);
+    ck_assert_uint_eq(prewarm(NULL, kernels, N).runtime, 1);
+    cubby_runtime_cache_unref(kernels);
+}
+END_TEST
+
 START_TEST(says_what_is_wrong) {
     struct cubby_prewarm_options options = CUBBY_PREWARM_OPTIONS_INIT;
     const int64_t beyond[] = {5000};
@@ -361,6 +504,9 @@ int main(void) {
     tcase_add_test(tests, keeps_what_a_driver_made);
     tcase_add_test(tests, each_program_counts_once);
     tcase_add_test(tests, a_warm_runtime_cache_loads_no_compiler);
+    tcase_add_test(tests, a_warm_runtime_cache_needs_no_compiler);
+    tcase_add_test(tests, an_engine_of_ptx_needs_no_nvrtc);
+    tcase_add_test(tests, a_toolchain_that_was_taken_over_gives_way);
     tcase_add_test(tests, says_what_is_wrong);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -84,6 +84,7 @@ void cubby_cache_unref(struct cubby_cache *cache) {
     for (size_t i = 0; i < cache->own_count; i++)
         secret_free(cache->forms[i].secret);
     cubby_cache_unref(cache->lower);
+    free(cache->made_by);
     for (size_t i = 0; i < cache->problem_count; i++)
         cubby_error_clear(&cache->problems[i]);
     free(cache);
@@ -141,6 +142,15 @@ const char *cubby_cache_tier_name(const struct cubby_cache *cache, size_t tier) 
 
 void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_form *form) {
     cache->forms[tier] = *form;
+}
+
+int cache_set_made_by(struct cubby_cache *cache, const char *fingerprint) {
+    cache->made_by = strdup(fingerprint);
+    return cache->made_by ? 0 : CUBBY_ERR_NO_MEMORY;
+}
+
+const char *cache_made_by(const struct cubby_cache *cache) {
+    return cache->made_by;
 }
 
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem) {

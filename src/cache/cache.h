@@ -70,6 +70,13 @@ void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_f
 int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
                      struct cubby_cache **ret_cache, struct cubby_error *error);
 
+/* Says of a new cache which compiler made what is in it, where there is none here to ask. Copied.
+ * Returns 0 or NO_MEMORY. */
+int cache_set_made_by(struct cubby_cache *cache, const char *fingerprint);
+
+/* The fingerprint of that compiler, borrowed; NULL where the one that is here counts. */
+const char *cache_made_by(const struct cubby_cache *cache);
+
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);
 

@@ -21,6 +21,7 @@ struct cubby_cache {
     struct cubby_cache *lower; /* a reference; NULL where all tiers are own */
     struct cubby_error problems[MAX_TIERS];
     size_t problem_count;
+    char *made_by;                        /* owned; NULL, or what cache_made_by() tells */
     _Atomic uint64_t events[EVENT_COUNT]; /* since the last flush */
     struct flight_table own_flights;      /* where there is no lower */
     struct flight_table *flights;         /* these, or those of lower */

@@ -392,7 +392,7 @@ static int prewarm_all(const struct cli *cli, struct prewarm *args, int argc, ch
     if (!args->cache)
         return opened;
     if (has_cuda(args))
-        status = program_args_add_toolkit(&args->program, args->cache);
+        status = program_args_add_toolkit(&args->program, args->cache, true);
     if (status == STATUS_OK) {
         status = work_do(cli, &work, &args->work, argc, argv);
         print_summary(cli, args);

@@ -60,6 +60,12 @@ void toolchain_remember(const struct toolchain_memory *memory);
 const struct toolchain *toolchain_failed(enum cubby_tool tool, const struct cubby_error *error);
 
 /*
+ * A tool that is not here, for the keys of what it made where it was: nothing can be compiled with
+ * it. Borrowed, and the same for the same fingerprint; NULL when memory is short.
+ */
+const struct toolchain *toolchain_stand_in(enum cubby_tool tool, const char *fingerprint);
+
+/*
  * Loads the tool itself, if it is not loaded yet, and makes the toolchain fit what was really
  * loaded: it differs from what toolchain_find() said only when files were replaced meanwhile. What
  * was remembered is then forgotten.

@@ -16,6 +16,8 @@
 static int open_cache(const struct cubby_engine *engine, struct kernels_setup *setup,
                       struct cubby_error *error) {
     struct cubby_runtime_cache *handle = engine->settings.now.runtime_cache;
+    const struct front_place place = {engine->device.arch, engine->driver_version,
+                                      plan_has_cuda(engine->plan)};
     struct cubby_error problem = CUBBY_ERROR_INIT;
     int result;
 
@@ -23,8 +25,7 @@ static int open_cache(const struct cubby_engine *engine, struct kernels_setup *s
         setup->cache = cubby_cache_ref(engine->cache);
         return 0;
     }
-    result = front_open(handle, engine->cache, engine->device.arch, engine->driver_version,
-                        &setup->cache, &problem);
+    result = front_open(handle, engine->cache, &place, &setup->cache, &problem);
     if (result == 0) {
         setup->runtime_cache = handle;
     } else if (result == CUBBY_ERR_INVALID) {

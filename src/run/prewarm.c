@@ -52,7 +52,8 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
         result = plan_check_dims(plan, dims, plan->dim_count, error);
     if (result == 0 && options->runtime_cache)
         result =
-            front_open(options->runtime_cache, options->cache, options->arch, 0, &cache, error);
+            front_open(options->runtime_cache, options->cache,
+                       &(struct front_place){options->arch, 0, plan_has_cuda(plan)}, &cache, error);
     if (result < 0)
         return result;
     source = (struct kernel_source){

@@ -15,6 +15,12 @@ int runtime_cache_of_engine(const char *path, uint64_t max_size,
  * failure is logged. Does nothing for the handles of others. NULL-safe. */
 void runtime_cache_retire(struct cubby_runtime_cache *cache);
 
+/* As cubby_runtime_cache_materialise(), for a user who has no toolchain, or needs none: the handle
+ * keeps that of what was loaded. *ret_toolchain: which one that is, new; "" for none. */
+int runtime_cache_materialise_any(struct cubby_runtime_cache *cache, const char *arch,
+                                  int driver_version, char **ret_toolchain,
+                                  struct cubby_error *error);
+
 /* True if there is somewhere to save to. */
 bool runtime_cache_has_place(const struct cubby_runtime_cache *cache);
 
