@@ -49,7 +49,7 @@ static int create(struct cubby_engine *engine, struct cubby_error *error) {
         .events = &engine->events,
         .group = &engine->group,
     };
-    struct execution *execution;
+    struct execution *execution = NULL;
     int result = open_cache(engine, &setup, error);
 
     if (result == 0)
