@@ -488,7 +488,7 @@ static int find_in_stash(struct cubby_runtime_cache *cache, enum cubby_entry_kin
 
 int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob **ret_blob) {
-    struct cubby_object *object;
+    struct cubby_object *object = NULL;
     int result = CUBBY_ERR_NOT_FOUND;
 
     if (kernel_kind_is_kept(kind))
