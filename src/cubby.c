@@ -363,16 +363,18 @@ static void settle(const struct request *request, struct cubby_object *object) {
         store(request, object);
 }
 
-static int compile_and_settle(void *context, struct cubby_object **ret_object,
+static int compile_and_settle(void *context, struct cubby_object **ret_object, bool *ret_kept,
                               struct cubby_error *error) {
     struct request *request = context;
     int result;
 
     request->error = error;
     result = compile(request, ret_object);
-    if (result == 0)
-        settle(request, *ret_object);
-    return result;
+    if (result < 0)
+        return result;
+    settle(request, *ret_object);
+    *ret_kept = !*request->outcome->reason;
+    return 0;
 }
 
 /* Compiles it, or waits for another who does. A program that reads headers flies under its own key:
@@ -391,9 +393,19 @@ static int fly(struct request *request, struct cubby_object **ret_object) {
     return outcome_make(request->cache, &task, ret_object, request->outcome, request->error);
 }
 
+/* Has all stores have what one has. */
+static void fill(const struct request *request, const struct cubby_object *object) {
+    const struct cubby_key *key = &request->outcome->key;
+
+    cache_fill(request->cache, CUBBY_ENTRY_OBJECT, key, object_blob(object));
+    if (request->program->reaches_files)
+        headers_fill(request->cache, request->program, &request->base, key);
+}
+
 static int serve(struct request *request, struct cubby_object **ret_object) {
     int result =
         tooling_find(request->cache, request->program, &request->toolchain, request->error);
+    bool is_kept;
 
     if (result < 0)
         return result;
@@ -401,7 +413,7 @@ static int serve(struct request *request, struct cubby_object **ret_object) {
     request->outcome->key = request->base;
     request->outcome->has_key = !request->program->uncacheable[0];
     if (is_bypassed(request) || (request->flags & CUBBY_REQUEST_REFRESH))
-        return compile_and_settle(request, ret_object, request->error);
+        return compile_and_settle(request, ret_object, &is_kept, request->error);
     return look_up(request, ret_object) == 0 ? 0 : fly(request, ret_object);
 }
 
@@ -414,6 +426,9 @@ int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsi
     uint64_t start = monotonic_ns();
     int result = serve(&request, ret_object);
 
+    if (result == 0 && (flags & CUBBY_REQUEST_FILL) &&
+        (outcome.kind == CUBBY_OUTCOME_HIT || outcome.kind == CUBBY_OUTCOME_WAITED))
+        fill(&request, *ret_object);
     deps_free(&request.deps);
     if (result < 0)
         outcome.kind = CUBBY_OUTCOME_ERROR;

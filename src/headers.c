@@ -2,6 +2,7 @@
 #include "headers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "cache/cache.h"
 #include "deps/manifest.h"
@@ -141,4 +142,37 @@ int headers_record(struct cubby_cache *cache, const struct cubby_program *progra
         result = store_all(cache, base, &manifest, program->stamps_source, error);
     manifest_free(&manifest);
     return result;
+}
+
+/* ---- Passing on ---------------------------------------------------------------------------- */
+
+struct knowing {
+    const struct cubby_key *key;
+    size_t count; /* tiers that know the set of that key */
+};
+
+/* Never content, so that every tier is asked. */
+static bool count_knowing(struct cubby_object *object, void *context) {
+    struct knowing *knowing = context;
+    struct manifest manifest;
+    bool knows = false;
+
+    if (manifest_decode(cubby_object_data(object), cubby_object_size(object), &manifest) < 0)
+        return false;
+    for (uint32_t i = 0; i < manifest.set_count; i++)
+        knows = knows || memcmp(&manifest.sets[i].key, knowing->key, sizeof(*knowing->key)) == 0;
+    knowing->count += knows;
+    manifest_free(&manifest);
+    return false;
+}
+
+void headers_fill(struct cubby_cache *cache, const struct cubby_program *program,
+                  const struct cubby_key *base, const struct cubby_key *key) {
+    struct knowing knowing = {.key = key};
+    struct manifest manifest = MANIFEST_INIT;
+
+    cache_lookup_accepted(cache, CUBBY_ENTRY_MANIFEST, base, count_knowing, &knowing);
+    if (knowing.count > 0 && knowing.count < cubby_cache_tier_count(cache))
+        store_all(cache, base, &manifest, program->stamps_source, NULL);
+    manifest_free(&manifest);
 }

@@ -29,6 +29,10 @@ int headers_compare(struct cubby_cache *cache, const struct cubby_program *progr
                     const struct cubby_key *base, cubby_difference_visitor visit, void *context,
                     struct cubby_key *ret_key);
 
+/* Has every store know the set of headers with which the object lies under that key. */
+void headers_fill(struct cubby_cache *cache, const struct cubby_program *program,
+                  const struct cubby_key *base, const struct cubby_key *key);
+
 /* Notes in the manifest that with these dependencies the object lies under that key. Returns 0 or
  * an error of the store. */
 int headers_record(struct cubby_cache *cache, const struct cubby_program *program,

@@ -7,6 +7,7 @@
 #include "cache/cache.h"
 #include "entry/entry.h"
 #include "key/linker.h"
+#include "key/program.h"
 #include "key/tool.h"
 #include "util/error.h"
 
@@ -39,9 +40,28 @@ const struct toolchain_memory *tooling_memory(struct cubby_cache *cache,
 
 int tooling_find(struct cubby_cache *cache, const struct cubby_program *program,
                  const struct toolchain **ret_toolchain, struct cubby_error *error) {
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    const struct toolchain *stand_in = NULL;
+    struct toolchain_memory memory;
+    int result =
+        toolchain_for_program(program, tooling_memory(cache, &memory), ret_toolchain, &problem);
+
+    if (result == CUBBY_ERR_NO_TOOLCHAIN && program->kind == PROGRAM_CUDA && cache &&
+        cache_made_by(cache))
+        stand_in = toolchain_stand_in(CUBBY_TOOL_NVRTC, cache_made_by(cache));
+    if (!stand_in) {
+        error_move(error, &problem);
+        return result;
+    }
+    cubby_error_clear(&problem);
+    *ret_toolchain = stand_in;
+    return 0;
+}
+
+void tooling_remember(struct cubby_cache *cache) {
     struct toolchain_memory memory;
 
-    return toolchain_for_program(program, tooling_memory(cache, &memory), ret_toolchain, error);
+    toolchain_remember(tooling_memory(cache, &memory));
 }
 
 /* Copies a text, if there is one. False where memory is short. */

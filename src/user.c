@@ -95,7 +95,8 @@ static int look_again(void *context, struct cubby_object **ret_object) {
 }
 
 /* Calls the maker and stores what it gives. */
-static int make_entry(void *context, struct cubby_object **ret_object, struct cubby_error *error) {
+static int make_entry(void *context, struct cubby_object **ret_object, bool *ret_kept,
+                      struct cubby_error *error) {
     const struct wish *wish = context;
     struct cubby_cache *cache = wish->cache;
     struct cubby_outcome *outcome = wish->outcome;
@@ -116,7 +117,8 @@ static int make_entry(void *context, struct cubby_object **ret_object, struct cu
         result = object_from_blob(blob, CUBBY_ENTRY_USER, key, false, ret_object, error);
     if (result == 0) {
         outcome->kind = CUBBY_OUTCOME_COMPILED;
-        if (cache_store(cache, CUBBY_ENTRY_USER, key, blob, &dropped) < 0)
+        *ret_kept = cache_store(cache, CUBBY_ENTRY_USER, key, blob, &dropped) == 0;
+        if (!*ret_kept)
             outcome_set_reason(outcome, dropped.message);
     }
     cubby_error_clear(&dropped);

@@ -30,7 +30,7 @@ allow 'src/runtime/*.[ch]' runtime/ cache/cache.h cache/hold.h object.h entry/ o
 allow 'src/driver/*.[ch]' driver/ key/locate.h os/ util/
 allow 'src/compile/*.[ch]' compile/ key/ os/ util/
 allow 'src/engine/*.[ch]' engine/ key/ os/ util/
-allow 'src/run/*.[ch]' run/ cache/cache.h compile/gate.h driver/ engine/plan.h key/digest.h runtime/runtime_cache.h os/ util/
+allow 'src/run/*.[ch]' run/ cache/cache.h compile/gate.h driver/ engine/plan.h key/digest.h runtime/runtime_cache.h tooling.h os/ util/
 allow 'backends/*.[ch]' backends/ os/ util/
 allow 'src/cache/*.[ch]' cache/ backends/backends.h object.h entry/ os/ util/
 allow 'src/maintain/*.[ch]' maintain/ cache/ entry/ deps/manifest.h object.h os/ util/

@@ -116,6 +116,29 @@ touch not-a-folder
 expect 0 "$cubby" --cache file:not-a-folder doctor
 prints not-a-folder
 
+# ---- No place for a cache, or none asked for
+
+homeless() { env -u HOME -u XDG_CACHE_HOME -u CUBBY_CACHE "$@"; }
+mkdir homeless
+for files in k.cu '-j 2 k.cu time.cu'; do
+    # shellcheck disable=SC2086 # words
+    expect 0 homeless "$cubby" compile --no-cache --arch sm_90 -o homeless $files
+    says 'k.cubin  compiled'
+    ! grep -q 'no place for the cache' err || fail "--no-cache asks for a place"
+    # shellcheck disable=SC2086 # words
+    expect 0 homeless "$cubby" compile --arch sm_90 -o homeless $files
+    says 'k.cubin  compiled'
+    says 'no place for the cache: neither CUBBY_CACHE nor XDG_CACHE_HOME nor HOME is set'
+done
+expect 0 homeless "$cubby" --json compile --arch sm_90 -o k.cubin k.cu
+prints '"reason":"no store is in use"'
+expect 0 homeless "$cubby" key --arch sm_90 k.cu
+expect 4 homeless "$cubby" stats
+says 'no place for the cache'
+# With --no-cache no store is opened, whatever the spec says of it.
+expect 0 "$cubby" --cache "file:$work/never" compile --no-cache --arch sm_90 -o k.cubin k.cu
+[ ! -e never ] || fail "--no-cache makes a store"
+
 # ---- How much is said
 
 expect 0 "$cubby" -q compile --refresh --arch sm_90 k.cu

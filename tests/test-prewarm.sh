@@ -118,6 +118,14 @@ true_that test -s kernels.bin
 status 0 "$cubby" --json --cache "file:$work/other" prewarm --arch sm_90 --runtime-cache kernels.bin e/two.json
 true_that outcomes hit 3
 true_that prints '"tier":"runtime"'
+# What it has comes into a store that lacks it.
+status 0 "$cubby" --json --cache "file:$work/other" prewarm --arch sm_90 e/two.json
+true_that outcomes hit 3
+# So does what one store has into those after it, of sources too.
+status 0 "$cubby" --json --cache "file:$work/store,file:$work/behind" prewarm --arch sm_90 k.cu e/two.json
+true_that outcomes hit 4
+status 0 "$cubby" --json --cache "file:$work/behind" prewarm --arch sm_90 k.cu e/two.json
+true_that outcomes hit 4
 # It knows of headers as the cache does.
 echo '#define FACTOR 5.0f' >e/first.h
 sleep 0.05

@@ -212,6 +212,14 @@ status 0 env CUBBY_DISABLE=1 CUBBY_CACHE= "$cubby" --json run --dims n=64,7 --st
 true_that prints '"compiles":0,"runtime_hits":3,"cache_hits":0,'
 true_that test "$(grep -c '"specialized":1,' out)" -eq 2
 # For another architecture it is left out, and replaced.
+# It has all that is needed: no compiler has to be there.
+compilerless() { env CUBBY_NVRTC=/nowhere/libnvrtc.so CUBBY_DISABLE=1 CUBBY_CACHE= "$cubby" "$@"; }
+status 0 compilerless --json run --dims n=64,7 --strategy eager --runtime-cache rt.bin e.json
+true_that prints '"compiles":0'
+status 0 compilerless run --dims n=65 --strategy eager --runtime-cache rt.bin e.json
+true_that says 'first is not specialised: CUBBY_NVRTC names /nowhere/libnvrtc.so'
+status 3 compilerless run --runtime-cache empty.bin e.json
+status 3 compilerless run e.json
 status 0 env FAKE_CUDA_SM=80 "$cubby" run --runtime-cache rt.bin e.json
 true_that says 'made for sm_90, and this is sm_80'
 echo 'no runtime cache' >other.bin

@@ -198,6 +198,23 @@ START_TEST(test_default) {
 }
 END_TEST
 
+/* No place is as a store that cannot be opened: there is a cache, and it says what is wrong. */
+START_TEST(test_nowhere) {
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_cache *cache;
+
+    unsetenv("CUBBY_CACHE");
+    unsetenv("CUBBY_DISABLE");
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    ck_ok(cubby_cache_open(NULL, &cache, &error), &error);
+    ck_assert_uint_eq(cubby_cache_tier_count(cache), 0);
+    ck_assert_ptr_nonnull(cubby_cache_problem(cache, 0));
+    ck_assert_ptr_nonnull(strstr(cubby_cache_problem(cache, 0)->message, "XDG_CACHE_HOME"));
+    cubby_cache_unref(cache);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("spec");
     TCase *tcase = tcase_create("all");
@@ -210,6 +227,7 @@ int main(void) {
     tcase_add_test(tcase, test_errors_point);
     tcase_add_test(tcase, test_home_unset);
     tcase_add_test(tcase, test_default);
+    tcase_add_test(tcase, test_nowhere);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

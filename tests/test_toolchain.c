@@ -165,13 +165,18 @@ END_TEST
 /* Has the store remember that what is found now has another fingerprint than it has. */
 static void remember_wrongly(struct cubby_cache *cache, const struct toolchain_place *place) {
     struct toolchain_memory memory;
+    struct toolchain_memo memo;
     struct toolchain *toolchain;
 
-    toolchain = toolchain_memo_load(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), place);
+    toolchain = toolchain_memo_load(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), place, &memo);
     ck_assert_ptr_nonnull(toolchain);
+    free(memo.text);
     free((char *)toolchain->fingerprint);
     toolchain->fingerprint = strdup("wrong");
-    toolchain_memo_store(&memory, place, toolchain);
+    toolchain_memo_make(place, toolchain, &memo);
+    ck_assert_ptr_nonnull(memo.text);
+    toolchain_memo_store(&memory, &memo);
+    free(memo.text);
     toolchain_free(toolchain);
 }
 
@@ -240,6 +245,7 @@ START_TEST(test_memory_of_another_file) {
     struct cubby_cache *cache = open_store(store);
     struct toolchain_place place, elsewhere;
     struct toolchain_memory memory;
+    struct toolchain_memo memo;
     struct toolchain *toolchain;
     struct finding one, two;
 
@@ -254,12 +260,14 @@ START_TEST(test_memory_of_another_file) {
     ck_assert_int_eq(symlink(other, second), 0);
     ck_assert_int_eq(rename(second, link), 0);
     ck_assert(toolchain_memo_place(CUBBY_TOOL_NVRTC, &elsewhere));
-    toolchain = toolchain_memo_load(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), &place);
+    toolchain =
+        toolchain_memo_load(CUBBY_TOOL_NVRTC, tooling_memory(cache, &memory), &place, &memo);
     ck_assert_ptr_nonnull(toolchain);
-    toolchain_memo_store(&memory, &elsewhere, toolchain);
-    ck_assert_ptr_null(toolchain_memo_load(CUBBY_TOOL_NVRTC, &memory, &elsewhere));
+    free(memo.text);
+    toolchain_memo_make(&elsewhere, toolchain, &memo);
+    ck_assert_ptr_null(memo.text);
     elsewhere.key = place.key;
-    ck_assert_ptr_null(toolchain_memo_load(CUBBY_TOOL_NVRTC, &memory, &elsewhere));
+    ck_assert_ptr_null(toolchain_memo_load(CUBBY_TOOL_NVRTC, &memory, &elsewhere, &memo));
     two = find_in_child(store);
     ck_assert(two.loaded);
     ck_assert_str_ne(one.fingerprint, two.fingerprint);

@@ -118,7 +118,8 @@ struct cubby_cache;
  *        most 5 GiB in $XDG_CACHE_HOME/cubby or ~/.cache/cubby; none if CUBBY_DISABLE=1.
  * @param[out] ret_cache new reference
  * @return 0; CUBBY_ERR_INVALID points at the part of the spec that is wrong. A store that
- *         cannot be opened is no error: it is logged, counted and left out, see
+ *         cannot be opened is no error, nor is a user's default without a place, as neither
+ *         XDG_CACHE_HOME nor HOME is set: it is logged, counted and left out, see
  *         cubby_cache_problem().
  */
 int cubby_cache_open(const char *spec, struct cubby_cache **ret_cache, struct cubby_error *error);
@@ -366,13 +367,16 @@ struct cubby_outcome {
 enum cubby_request_flags {
     CUBBY_REQUEST_NO_CACHE = 1 << 0, /**< neither look up nor store */
     CUBBY_REQUEST_REFRESH = 1 << 1,  /**< compile anew and replace what is stored */
+    /** Put what one store has into all that lack it, also into those after it. */
+    CUBBY_REQUEST_FILL = 1 << 2,
 };
 
 /**
  * Gives the object of a program, from the cache if it is there.
  *
- * Of those who ask for the same program at the same time, threads of this process or processes
- * that share a file or SQLite store, one compiles. The others wait for it, at most for the
+ * Of those who ask for the same program at the same time, threads of this process that share a
+ * cache, with runtime caches of their own or without, or processes that share a file or SQLite
+ * store, one compiles. The others wait for it, at most for the
  * flight_timeout of the cache spec (120 s unless it says otherwise); after that they compile too.
  * Where it fails, waiting threads get the same error, each its own copy.
  *

@@ -25,8 +25,10 @@
  * processors and at most 8, shared by all engines.
  *
  * Threads: every function may be called from any thread, on the same engine too; what is enqueued
- * runs on the device in the order of the calls. A call that waits, for the device or for a compile,
- * has others on the same engine wait as well. From within a callback of the library (such as that
+ * runs on the device in the order of the calls. A call that waits for a compile, or for the device
+ * as cubby_engine_sync() does, holds up no other: what needs neither goes first, and settings can
+ * change meanwhile, with which a run that waits goes on. What asks an engine for its state and
+ * changes nothing never waits. From within a callback of the library (such as that
  * of the log) on the thread that is enqueueing, an engine can be asked for its state; what would
  * change it is CUBBY_ERR_BUSY then. Callbacks come on threads that compile as well, where they must
  * not call functions of engines. A forked child cannot use the driver, and so no engine.
@@ -442,7 +444,8 @@ struct cubby_prewarm_options {
 
 /**
  * Gets all programs of a plan compiled, so that an engine need not: needs a compiler, but neither
- * driver nor device.
+ * driver nor device. All stores of the cache and the runtime cache have them then: what one of them
+ * had is put into the others.
  * @param dims NULL for the generic programs; else a value for each dim in the plan's order, and the
  *        programs that may be specialised are, for these
  * @return 0; as cubby_compile(); as cubby_engine_plan_check_object()

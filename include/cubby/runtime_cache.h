@@ -205,8 +205,8 @@ int cubby_runtime_cache_save(struct cubby_runtime_cache *cache, struct cubby_err
 struct cubby_runtime_cache_stats {
     uint64_t kernels;          /**< in the set now */
     uint64_t bytes;            /**< of the blob that they make; of what is stashed */
-    uint64_t hits;             /**< kernels found */
-    uint64_t misses;           /**< kernels not found */
+    uint64_t hits;             /**< kernels found, by cubby_runtime_cache_find() or an engine */
+    uint64_t misses;           /**< kernels not found; each that an engine asks for counts once */
     uint64_t inserts;          /**< kernels inserted */
     uint64_t loads;            /**< blobs that load took */
     uint64_t rejects;          /**< blobs that were left out with a warning */

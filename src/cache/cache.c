@@ -62,7 +62,8 @@ int cubby_cache_open_backends(struct cubby_backend *const *tiers, size_t count,
         memcpy(cache->tiers, tiers, count * sizeof(*tiers));
     cache->tier_count = cache->own_count = count;
     cache->owner = process_id();
-    flight_table_init(&cache->flights);
+    flight_table_init(&cache->own_flights);
+    cache->flights = &cache->own_flights;
     *ret_cache = cache;
     return 0;
 }
@@ -77,21 +78,46 @@ void cubby_cache_unref(struct cubby_cache *cache) {
     if (!cache || atomic_fetch_sub_explicit(&cache->references, 1, memory_order_acq_rel) != 1)
         return;
     cubby_cache_flush(cache, NULL);
-    flight_table_free(&cache->flights);
+    if (!cache->lower)
+        flight_table_free(&cache->own_flights);
     close_all(cache->tiers, cache->own_count);
     for (size_t i = 0; i < cache->own_count; i++)
         secret_free(cache->forms[i].secret);
     cubby_cache_unref(cache->lower);
+    free(cache->made_by);
     for (size_t i = 0; i < cache->problem_count; i++)
         cubby_error_clear(&cache->problems[i]);
     free(cache);
 }
 
+/* What is behind a tier that has nothing behind it: one cache for all of the process, so that those
+ * meet who make the same for different tiers. NULL where memory was short. */
+static struct cubby_cache *nothing;
+
+static void open_nothing(void) {
+    cubby_cache_open_backends(NULL, 0, &nothing, NULL);
+}
+
+/* Puts the tiers of the lower one behind, and flies with all who do. */
+static void append(struct cubby_cache *cache, struct cubby_cache *lower) {
+    memcpy(cache->tiers + 1, lower->tiers, lower->tier_count * sizeof(*lower->tiers));
+    memcpy(cache->forms + 1, lower->forms, lower->tier_count * sizeof(*lower->forms));
+    cache->tier_count += lower->tier_count;
+    cache->lower = cubby_cache_ref(lower);
+    flight_table_free(&cache->own_flights);
+    cache->flights = lower->flights;
+}
+
 int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
                      struct cubby_cache **ret_cache, struct cubby_error *error) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct cubby_cache *cache;
     int result;
 
+    if (!lower) {
+        pthread_once(&once, open_nothing);
+        lower = nothing;
+    }
     if (lower && lower->tier_count == MAX_TIERS) {
         close_all(&first, 1);
         return error_set(error, CUBBY_ERR_INVALID,
@@ -100,13 +126,8 @@ int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
     result = cubby_cache_open_backends(&first, 1, &cache, error);
     if (result < 0)
         return result;
-    if (lower) {
-        memcpy(cache->tiers + 1, lower->tiers, lower->tier_count * sizeof(*lower->tiers));
-        memcpy(cache->forms + 1, lower->forms, lower->tier_count * sizeof(*lower->forms));
-        cache->tier_count += lower->tier_count;
-        cache->flights.timeout_ns = lower->flights.timeout_ns;
-        cache->lower = cubby_cache_ref(lower);
-    }
+    if (lower)
+        append(cache, lower);
     *ret_cache = cache;
     return 0;
 }
@@ -123,6 +144,15 @@ void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_f
     cache->forms[tier] = *form;
 }
 
+int cache_set_made_by(struct cubby_cache *cache, const char *fingerprint) {
+    cache->made_by = strdup(fingerprint);
+    return cache->made_by ? 0 : CUBBY_ERR_NO_MEMORY;
+}
+
+const char *cache_made_by(const struct cubby_cache *cache) {
+    return cache->made_by;
+}
+
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem) {
     log_line(CUBBY_LOG_WARN, "this store is not used: %s", problem->message);
     cache_count(cache, EVENT_ERROR, 1);
@@ -132,7 +162,7 @@ void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem) {
 }
 
 void cache_set_flight_timeout(struct cubby_cache *cache, unsigned seconds) {
-    cache->flights.timeout_ns = seconds * UINT64_C(1000000000);
+    cache->flights->timeout_ns = seconds * UINT64_C(1000000000);
 }
 
 const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, size_t index) {
@@ -324,18 +354,37 @@ int cache_lookup(struct cubby_cache *cache, enum cubby_entry_kind kind, const st
     return look_in_tiers(cache, kind, key, NULL, NULL, ret_object, ret_tier);
 }
 
+static int peek_tier(struct cubby_cache *cache, size_t i, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, unsigned reading,
+                     struct cubby_object **ret_object) {
+    const struct cubby_backend_ops *ops = cache->tiers[i]->ops;
+
+    return ask_tier(cache, i, ops->peek ? ops->peek : ops->get, kind, key, reading, ret_object);
+}
+
 int cache_peek(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                unsigned reading, struct cubby_object **ret_object, const char **ret_tier) {
     for (size_t i = 0; i < cache->tier_count; i++) {
-        const struct cubby_backend_ops *ops = cache->tiers[i]->ops;
-
-        if (ask_tier(cache, i, ops->peek ? ops->peek : ops->get, kind, key, reading, ret_object) ==
-            0) {
-            *ret_tier = ops->name;
+        if (peek_tier(cache, i, kind, key, reading, ret_object) == 0) {
+            *ret_tier = cache->tiers[i]->ops->name;
             return 0;
         }
     }
     return CUBBY_ERR_NOT_FOUND;
+}
+
+void cache_fill(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                struct cubby_blob *blob) {
+    for (size_t i = 0; i < cache->tier_count; i++) {
+        struct cubby_error error = CUBBY_ERROR_INIT;
+        struct cubby_object *object;
+
+        if (peek_tier(cache, i, kind, key, 0, &object) == 0)
+            cubby_object_unref(object);
+        else
+            cache_put_into(cache, i, kind, key, blob, &error);
+        cubby_error_clear(&error);
+    }
 }
 
 int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,

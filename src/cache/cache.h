@@ -53,6 +53,10 @@ int cache_lookup_accepted(struct cubby_cache *cache, enum cubby_entry_kind kind,
 int cache_store(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
                 struct cubby_blob *blob, struct cubby_error *error);
 
+/* Puts an entry into every tier that lacks it. Failures are logged and counted. */
+void cache_fill(struct cubby_cache *cache, enum cubby_entry_kind kind, const struct cubby_key *key,
+                struct cubby_blob *blob);
+
 /* Puts an entry into one tier, in the tier's form. Returns its failure, which is counted and logged
  * unless the tier is read-only (UNSUPPORTED). */
 int cache_put_into(struct cubby_cache *cache, size_t tier, enum cubby_entry_kind kind,
@@ -65,6 +69,13 @@ void cache_set_form(struct cubby_cache *cache, size_t tier, const struct entry_f
  * lower: NULL for none. */
 int cache_put_before(struct cubby_cache *lower, struct cubby_backend *first,
                      struct cubby_cache **ret_cache, struct cubby_error *error);
+
+/* Says of a new cache which compiler made what is in it, where there is none here to ask. Copied.
+ * Returns 0 or NO_MEMORY. */
+int cache_set_made_by(struct cubby_cache *cache, const char *fingerprint);
+
+/* The fingerprint of that compiler, borrowed; NULL where the one that is here counts. */
+const char *cache_made_by(const struct cubby_cache *cache);
 
 /* Notes that a store of the spec is not in use. */
 void cache_add_problem(struct cubby_cache *cache, struct cubby_error *problem);

@@ -17,14 +17,16 @@ struct flight {
     struct flight *next;
     enum cubby_entry_kind kind;
     struct cubby_key key;
-    pthread_t pilot;     /* who makes the entry */
-    unsigned references; /* the pilot and those who wait */
+    const struct cubby_cache *cache; /* of the pilot; not to be used by others */
+    pthread_t pilot;                 /* who makes the entry */
+    unsigned references;             /* the pilot and those who wait */
     bool has_landed;
     struct cubby_backend *tier;  /* whose lock is held, */
     struct cubby_key_lock *lock; /* this one; NULL for none */
 
     /* Set when it lands, where those who wait may have it. */
     bool shares;
+    bool is_kept;             /* and may be kept by others */
     struct cubby_blob *blob;  /* of a success */
     struct cubby_error error; /* of a failure */
     char *name;               /* what that calls the program */
@@ -118,20 +120,32 @@ void flight_table_free(struct flight_table *table) {
 /* ---- In the table, its lock held --------------------------------------------------------------
  */
 
-static struct flight *find(const struct flight_table *table, const struct flight_task *task) {
-    struct flight *flight = table->flights;
+/* True if waiting for the flight may help: it makes the same, and what comes of it can be taken
+ * over or will be in a store of this cache as well. */
+static bool helps(const struct flight *flight, const struct cubby_cache *cache,
+                  const struct flight_task *task) {
+    const size_t shared = cache->lower ? cache->tier_count - cache->own_count : cache->tier_count;
 
-    while (flight && (flight->kind != task->kind ||
-                      memcmp(&flight->key, &task->key, sizeof(flight->key)) != 0))
+    return flight->kind == task->kind &&
+           memcmp(&flight->key, &task->key, sizeof(flight->key)) == 0 &&
+           (task->is_whole || flight->cache == cache || shared > 0);
+}
+
+static struct flight *find(const struct cubby_cache *cache, const struct flight_task *task) {
+    struct flight *flight = cache->flights->flights;
+
+    while (flight && !helps(flight, cache, task))
         flight = flight->next;
     return flight;
 }
 
-static struct flight *start(struct flight_table *table, const struct flight_task *task) {
+static struct flight *start(struct cubby_cache *cache, const struct flight_task *task) {
+    struct flight_table *table = cache->flights;
     struct flight *flight = calloc(1, sizeof(*flight));
 
     if (!flight)
         return NULL;
+    flight->cache = cache;
     flight->kind = task->kind;
     flight->key = task->key;
     flight->pilot = pthread_self();
@@ -210,17 +224,22 @@ static int share(const struct flight *flight, const struct flight_task *task,
 
 /* Waits for another thread, the table's lock held, which is released. Returns what came of it, or 1
  * where the entry is to be made after all. */
-static int ride(struct flight_table *table, struct flight *flight, const struct flight_task *task,
+static int ride(struct cubby_cache *cache, struct flight *flight, const struct flight_task *task,
                 uint64_t deadline_ns, struct cubby_object **ret_object, struct cubby_error *error) {
-    bool has_landed;
+    struct flight_table *table = cache->flights;
+    bool has_landed, lacks = false;
     int result = 1;
 
     flight->references++;
     has_landed = await(table, flight, deadline_ns);
     if (has_landed)
         result = share(flight, task, ret_object, error);
+    if (result == 0)
+        lacks = flight->is_kept && flight->cache != cache;
     drop(flight);
     pthread_mutex_unlock(&table->lock);
+    if (lacks)
+        cache_fill(cache, task->kind, &task->key, object_blob(*ret_object));
     if (!has_landed)
         log_line(CUBBY_LOG_WARN, "another thread is still making the same entry: it is made here, "
                                  "too");
@@ -247,10 +266,10 @@ static void lock_store(struct cubby_cache *cache, struct flight *flight, uint64_
         result = tier->ops->lock_key(tier, flight->kind, &flight->key,
                                      now < deadline_ns ? deadline_ns - now : 0, &lock, &problem);
         if (result == 0) {
-            pthread_mutex_lock(&cache->flights.lock); /* a fork sees both or neither */
+            pthread_mutex_lock(&cache->flights->lock); /* a fork sees both or neither */
             flight->tier = tier;
             flight->lock = lock;
-            pthread_mutex_unlock(&cache->flights.lock);
+            pthread_mutex_unlock(&cache->flights->lock);
         } else if (result != CUBBY_ERR_UNSUPPORTED) {
             if (result != CUBBY_ERR_BUSY)
                 cache_count(cache, EVENT_ERROR, 1);
@@ -265,7 +284,8 @@ static void lock_store(struct cubby_cache *cache, struct flight *flight, uint64_
 
 /* Ends the flight; those who wait get what came of it. */
 static void land(struct flight_table *table, struct flight *flight, const struct flight_task *task,
-                 int result, const struct cubby_object *object, const struct cubby_error *error) {
+                 int result, const struct cubby_object *object, bool is_kept,
+                 const struct cubby_error *error) {
     struct flight **at = &table->flights;
 
     unlock_store(flight);
@@ -275,6 +295,7 @@ static void land(struct flight_table *table, struct flight *flight, const struct
     *at = flight->next;
     if (task->is_whole && flight->references > 1) {
         flight->shares = true;
+        flight->is_kept = is_kept;
         if (result == 0) {
             flight->blob = cubby_blob_ref(object_blob(object));
         } else {
@@ -294,15 +315,16 @@ static int fly(struct cubby_cache *cache, struct flight *flight, const struct fl
                struct cubby_error *error) {
     struct cubby_error problem = CUBBY_ERROR_INIT;
     struct cubby_object *object = NULL;
+    bool is_kept;
     int result;
 
     lock_store(cache, flight, deadline_ns);
     /* Another may have made it since this request looked. */
     result = task->look_up(task->context, &object);
-    *ret_waited = result == 0;
+    *ret_waited = is_kept = result == 0;
     if (result < 0)
-        result = task->make(task->context, &object, &problem);
-    land(&cache->flights, flight, task, result, object, &problem);
+        result = task->make(task->context, &object, &is_kept, &problem);
+    land(cache->flights, flight, task, result, object, is_kept, &problem);
     error_move(error, &problem);
     if (result == 0)
         *ret_object = object;
@@ -311,24 +333,25 @@ static int fly(struct cubby_cache *cache, struct flight *flight, const struct fl
 
 int flight_run(struct cubby_cache *cache, const struct flight_task *task,
                struct cubby_object **ret_object, bool *ret_waited, struct cubby_error *error) {
-    struct flight_table *table = &cache->flights;
+    struct flight_table *table = cache->flights;
     uint64_t deadline_ns = monotonic_ns() + table->timeout_ns;
     struct flight *flight, *own = NULL;
+    bool is_kept = false;
     int result = 1;
 
     *ret_waited = false;
     if (table->timeout_ns == 0 || cache->tier_count == 0)
-        return task->make(task->context, ret_object, error);
+        return task->make(task->context, ret_object, &is_kept, error);
     pthread_mutex_lock(&table->lock);
-    flight = find(table, task);
+    flight = find(cache, task);
     if (flight && !depends_on_me(table, flight)) {
-        result = ride(table, flight, task, deadline_ns, ret_object, error);
+        result = ride(cache, flight, task, deadline_ns, ret_object, error);
         *ret_waited = result != 1;
     } else {
-        own = flight ? NULL : start(table, task);
+        own = flight ? NULL : start(cache, task);
         pthread_mutex_unlock(&table->lock);
     }
     if (own)
         return fly(cache, own, task, deadline_ns, ret_object, ret_waited, error);
-    return result == 1 ? task->make(task->context, ret_object, error) : result;
+    return result == 1 ? task->make(task->context, ret_object, &is_kept, error) : result;
 }

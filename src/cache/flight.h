@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Single flight: of those who need the same missing entry at the same time, one makes it and the
- * others wait. Threads of a process meet in the table of their cache, where those who wait get the
- * object or the error itself. Processes meet at the lock of the last store that has locks
- * (cubby_backend_ops.lock_key), and look into the store again when it is given back.
+ * others wait. Threads of a process meet in the table of their cache, which all caches share that
+ * have more stores before the same ones; those who wait get the object or the error itself, and put
+ * the object into stores that the other did not have. Processes meet at the lock of the last store
+ * that has locks (cubby_backend_ops.lock_key), and look into the store again when it is given back.
  *
  * Nobody waits for ever: not for longer than the time-out, and not for itself, be it through what
  * other threads wait for. Who gives up waiting makes the entry, too; that costs a compile and
@@ -25,7 +26,7 @@
 struct flight;
 struct flight_waiter;
 
-/* The flights of one cache. */
+/* The flights of a cache, and of those before it (cache_put_before()). */
 struct flight_table {
     pthread_mutex_t lock;  /* guards all below and the flights; held for moments only */
     pthread_cond_t landed; /* some flight has */
@@ -38,7 +39,7 @@ struct flight_table {
 
 void flight_table_init(struct flight_table *table);
 
-/* No flight of this process is under way any more. */
+/* No flight of this process is under way any more; the stores are still there. */
 void flight_table_free(struct flight_table *table);
 
 /* An entry that no store had. */
@@ -51,8 +52,10 @@ struct flight_task {
     /* Looks once more, and counts nothing. Returns 0 with a new object, or NOT_FOUND. */
     int (*look_up)(void *context, struct cubby_object **ret_object);
 
-    /* Makes the object and stores it. */
-    int (*make)(void *context, struct cubby_object **ret_object, struct cubby_error *error);
+    /* Makes the object and stores it. *ret_kept, false before: it was stored, and so may be by
+     * others. */
+    int (*make)(void *context, struct cubby_object **ret_object, bool *ret_kept,
+                struct cubby_error *error);
     void *context;
 };
 

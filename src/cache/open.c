@@ -121,16 +121,29 @@ out:
     return result;
 }
 
+/* A cache of no stores, as there is no place for one. */
+static int open_nowhere(struct cubby_error *problem, struct cubby_cache **ret_cache,
+                        struct cubby_error *error) {
+    int result = cubby_cache_open_backends(NULL, 0, ret_cache, error);
+
+    if (result == 0)
+        cache_add_problem(*ret_cache, problem);
+    return result;
+}
+
 int cubby_cache_open(const char *text, struct cubby_cache **ret_cache, struct cubby_error *error) {
+    struct cubby_error problem = CUBBY_ERROR_INIT;
     struct spec spec = {NULL, 0};
     char *owned = NULL;
     int result = 0;
 
     if (!text) {
-        result = spec_default(&owned, error);
+        result = spec_default(&owned, &problem);
         text = owned;
+        if (result == CUBBY_ERR_INVALID)
+            return open_nowhere(&problem, ret_cache, error);
         if (result < 0)
-            return result;
+            return error_no_memory(error);
         if (!*text) { /* storage is turned off */
             free(owned);
             return cubby_cache_open_backends(NULL, 0, ret_cache, error);

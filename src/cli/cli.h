@@ -77,6 +77,10 @@ void print_error(const struct cubby_error *error);
 /* Opens the cache of --cache; prints the error and returns NULL where the spec is wrong. */
 struct cubby_cache *open_cache(const struct cli *cli, enum status *ret_status);
 
+/* As open_cache, for requests with these flags (CUBBY_REQUEST_...): for those that are not to use
+ * the cache, one without stores, whatever there is. */
+struct cubby_cache *open_cache_for(const struct cli *cli, unsigned flags, enum status *ret_status);
+
 /* As open_cache, for verbs that are about the store: one that cannot be opened is a failure. */
 struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status);
 

@@ -115,17 +115,23 @@ void print_error(const struct cubby_error *error) {
     }
 }
 
-struct cubby_cache *open_cache(const struct cli *cli, enum status *ret_status) {
+struct cubby_cache *open_cache_for(const struct cli *cli, unsigned flags, enum status *ret_status) {
     struct cubby_error error = CUBBY_ERROR_INIT;
     struct cubby_cache *cache = NULL;
+    int result = flags & CUBBY_REQUEST_NO_CACHE ? cubby_cache_open_backends(NULL, 0, &cache, &error)
+                                                : cubby_cache_open(cli->spec, &cache, &error);
 
-    if (cubby_cache_open(cli->spec, &cache, &error) < 0) {
+    if (result < 0) {
         print_error(&error);
         *ret_status = status_of(error.code);
         cubby_error_clear(&error);
         return NULL;
     }
     return cache;
+}
+
+struct cubby_cache *open_cache(const struct cli *cli, enum status *ret_status) {
+    return open_cache_for(cli, 0, ret_status);
 }
 
 struct cubby_cache *open_store(const struct cli *cli, enum status *ret_status) {

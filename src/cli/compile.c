@@ -212,7 +212,7 @@ static int compile_all(const struct cli *cli, struct compile_args *args, int arg
     enum status opened = STATUS_USAGE;
     int status;
 
-    args->cache = open_cache(cli, &opened);
+    args->cache = open_cache_for(cli, args->flags, &opened);
     if (!args->cache)
         return opened;
     status = program_args_finish(&args->program, args->cache, args->files, args->file_count);

@@ -213,7 +213,7 @@ int verb_link(struct cli *cli, int argc, char **argv) {
     }
     status = find_arch(&args.arch, args.device_arch, args.options, args.option_count);
     if (status == STATUS_OK) {
-        cache = open_cache(cli, &opened);
+        cache = open_cache_for(cli, args.flags, &opened);
         status = cache ? run_link(cli, &args, cache) : (int)opened;
     }
     cubby_cache_unref(cache);

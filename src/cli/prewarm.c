@@ -234,7 +234,7 @@ static json_t *compile_source(const struct prewarm *args, const struct ahead_job
     program_args.arch = job->arch;
     result = program_from_file(&program_args, path, &program, &error);
     if (result == 0)
-        cubby_compile(args->cache, program, 0, &object, &outcome, &error);
+        cubby_compile(args->cache, program, CUBBY_REQUEST_FILL, &object, &outcome, &error);
     report = report_new(path, NULL, cubby_target_name(program_target(&program_args, path)),
                         job->arch, object, &outcome, &error);
     cubby_object_unref(object);
@@ -392,7 +392,7 @@ static int prewarm_all(const struct cli *cli, struct prewarm *args, int argc, ch
     if (!args->cache)
         return opened;
     if (has_cuda(args))
-        status = program_args_add_toolkit(&args->program, args->cache);
+        status = program_args_add_toolkit(&args->program, args->cache, true);
     if (status == STATUS_OK) {
         status = work_do(cli, &work, &args->work, argc, argv);
         print_summary(cli, args);

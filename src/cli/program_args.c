@@ -252,14 +252,16 @@ static void add_toolkit_include(struct program_args *args, const char *dir) {
     }
 }
 
-int program_args_add_toolkit(struct program_args *args, struct cubby_cache *cache) {
+int program_args_add_toolkit(struct program_args *args, struct cubby_cache *cache, bool is_needed) {
     struct cubby_toolchain toolchain = {0};
     struct cubby_error error = CUBBY_ERROR_INIT;
-    int status;
+    int status = STATUS_OK;
 
     if (cubby_toolchain_find(cache, &toolchain, &error) < 0) {
-        print_error(&error);
-        status = status_of(error.code);
+        if (is_needed || error.code != CUBBY_ERR_NO_TOOLCHAIN) {
+            print_error(&error);
+            status = status_of(error.code);
+        }
         cubby_error_clear(&error);
         return status;
     }
@@ -275,7 +277,7 @@ int program_args_finish(struct program_args *args, struct cubby_cache *cache, ch
 
     for (size_t i = 0; status == STATUS_OK && i < file_count; i++) {
         if (program_kind(args, files[i]) == CUBBY_SOURCE_CUDA)
-            return program_args_add_toolkit(args, cache);
+            return program_args_add_toolkit(args, cache, true);
     }
     return status;
 }

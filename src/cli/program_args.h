@@ -47,8 +47,8 @@ int program_args_finish(struct program_args *args, struct cubby_cache *cache, ch
                         size_t file_count);
 
 /* As program_args_finish(), for CUDA C++ alone: adds the toolkit's include folders, and makes sure
- * of the compiler. */
-int program_args_add_toolkit(struct program_args *args, struct cubby_cache *cache);
+ * of the compiler where that is needed. */
+int program_args_add_toolkit(struct program_args *args, struct cubby_cache *cache, bool is_needed);
 
 /*
  * The architecture of the first GPU, where neither *arch nor an option names one; text receives it.

@@ -473,7 +473,7 @@ static int run_all(struct run *run) {
     if (!cache)
         return opened;
     if (engine_has_cuda(run->plan))
-        status = program_args_add_toolkit(&run->program, cache);
+        status = program_args_add_toolkit(&run->program, cache, !run->settings.runtime_cache_path);
     if (status == STATUS_OK)
         status = open_engine(run, cache);
     if (status == STATUS_OK)

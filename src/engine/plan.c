@@ -83,6 +83,16 @@ void cubby_engine_plan_unref(struct cubby_engine_plan *plan) {
         plan_free(plan);
 }
 
+/* ---- What is asked of one ----------------------------------------------------------- */
+
+bool plan_has_cuda(const struct cubby_engine_plan *plan) {
+    for (size_t i = 0; i < plan->program_count; i++) {
+        if (plan->programs[i].options.source == CUBBY_SOURCE_CUDA)
+            return true;
+    }
+    return false;
+}
+
 /* ---- Looking ------------------------------------------------------------------------ */
 
 const char *cubby_engine_plan_name(const struct cubby_engine_plan *plan) {

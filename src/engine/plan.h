@@ -57,6 +57,9 @@ struct cubby_engine_builder {
 };
 
 void plan_free(struct cubby_engine_plan *plan);
+
+/* True if a program is CUDA C++. */
+bool plan_has_cuda(const struct cubby_engine_plan *plan);
 /* Frees what is in one of its parts. */
 void plan_free_tensor(struct cubby_engine_tensor *tensor);
 void plan_free_program(struct plan_program *program);

@@ -21,6 +21,7 @@
 struct slot {
     const struct toolchain *toolchain;
     void *handle;
+    struct toolchain_memo memo; /* of the toolchain, as it was found */
     bool absent; /* the driver was looked for in vain, as PTX and links do each time */
 };
 
@@ -271,8 +272,12 @@ static int load_locked(enum cubby_tool tool, const struct toolchain_memory *memo
             memory->forget(memory->context, &place.key);
     }
     slot->toolchain = toolchain;
-    if (memory && has_place)
-        toolchain_memo_store(memory, &place, toolchain);
+    free(slot->memo.text);
+    slot->memo.text = NULL;
+    if (has_place)
+        toolchain_memo_make(&place, toolchain, &slot->memo);
+    if (memory)
+        toolchain_memo_store(memory, &slot->memo);
     return 0;
 }
 
@@ -284,7 +289,7 @@ int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
 
     lock_state();
     if (!slot->toolchain && memory && toolchain_memo_place(tool, &place))
-        slot->toolchain = toolchain_memo_load(tool, memory, &place);
+        slot->toolchain = toolchain_memo_load(tool, memory, &place, &slot->memo);
     if (slot->absent)
         result = error_set(error, CUBBY_ERR_NO_DRIVER,
                            "no CUDA driver was found when this process first looked");
@@ -296,6 +301,13 @@ int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
         slot->absent = true;
     pthread_mutex_unlock(&state.lock);
     return result;
+}
+
+void toolchain_remember(const struct toolchain_memory *memory) {
+    lock_state();
+    for (size_t i = 0; i < TOOL_COUNT; i++)
+        toolchain_memo_store(memory, &state.slots[i].memo);
+    pthread_mutex_unlock(&state.lock);
 }
 
 int toolchain_load(enum cubby_tool tool, const struct toolchain_memory *memory, void **ret_handle,
@@ -342,6 +354,44 @@ const struct toolchain *toolchain_failed(enum cubby_tool tool, const struct cubb
     }
     pthread_mutex_unlock(&state.lock);
     return failed;
+}
+
+struct stand_in {
+    struct toolchain toolchain;
+    struct stand_in *next;
+};
+
+/* The lock is held. */
+static const struct toolchain *make_stand_in(enum cubby_tool tool, const char *fingerprint,
+                                             struct stand_in **list) {
+    struct stand_in *made = calloc(1, sizeof(*made));
+
+    if (!made)
+        return NULL;
+    made->toolchain.tool = tool;
+    made->toolchain.fingerprint = strdup(fingerprint);
+    if (!made->toolchain.fingerprint) {
+        free(made);
+        return NULL;
+    }
+    made->next = *list;
+    *list = made;
+    return &made->toolchain;
+}
+
+const struct toolchain *toolchain_stand_in(enum cubby_tool tool, const char *fingerprint) {
+    static struct stand_in *all;
+    const struct toolchain *found = NULL;
+
+    lock_state();
+    for (const struct stand_in *one = all; one && !found; one = one->next) {
+        if (one->toolchain.tool == tool && strcmp(one->toolchain.fingerprint, fingerprint) == 0)
+            found = &one->toolchain;
+    }
+    if (!found)
+        found = make_stand_in(tool, fingerprint, &all);
+    pthread_mutex_unlock(&state.lock);
+    return found;
 }
 
 /* ---- What was really used --------------------------------------------------------- */

@@ -48,12 +48,22 @@ const char *toolchain_label(enum cubby_tool tool);
 int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
                    const struct toolchain **ret_toolchain, struct cubby_error *error);
 
+/* Has those of this process remembered that were found, maybe in another cache, and lie where they
+ * would be looked for again. */
+void toolchain_remember(const struct toolchain_memory *memory);
+
 /*
  * What stands in a key for a tool that could not be found or used: "<tool>_probe_failed" with the
  * code of the failure, which is never equal to the fingerprint of a working tool, and the same in
  * every call and process. Borrowed; NULL when memory is short.
  */
 const struct toolchain *toolchain_failed(enum cubby_tool tool, const struct cubby_error *error);
+
+/*
+ * A tool that is not here, for the keys of what it made where it was: nothing can be compiled with
+ * it. Borrowed, and the same for the same fingerprint; NULL when memory is short.
+ */
+const struct toolchain *toolchain_stand_in(enum cubby_tool tool, const char *fingerprint);
 
 /*
  * Loads the tool itself, if it is not loaded yet, and makes the toolchain fit what was really

@@ -112,7 +112,8 @@ static struct toolchain *toolchain_from_memo(enum cubby_tool tool, const json_t 
 }
 
 struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolchain_memory *memory,
-                                      const struct toolchain_place *place) {
+                                      const struct toolchain_place *place,
+                                      struct toolchain_memo *ret_memo) {
     struct toolchain *toolchain = NULL;
     struct cubby_object *object;
     json_t *memo;
@@ -122,16 +123,19 @@ struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolcha
     memo = whole_json(cubby_object_data(object), cubby_object_size(object), 0, NULL);
     if (memo)
         toolchain = toolchain_from_memo(tool, memo, place);
+    if (toolchain)
+        *ret_memo = (struct toolchain_memo){
+            place->key, strndup(cubby_object_data(object), cubby_object_size(object))};
     json_decref(memo);
     cubby_object_unref(object);
     return toolchain;
 }
 
-void toolchain_memo_store(const struct toolchain_memory *memory,
-                          const struct toolchain_place *place, const struct toolchain *toolchain) {
+void toolchain_memo_make(const struct toolchain_place *place, const struct toolchain *toolchain,
+                         struct toolchain_memo *ret_memo) {
     json_t *library, *companion, *memo;
-    char *text = NULL;
 
+    *ret_memo = (struct toolchain_memo){place->key, NULL};
     if (!belongs(toolchain, place) ||
         (!toolchain->companion_path && tool_get(toolchain->tool)->needs_companion))
         return;
@@ -143,9 +147,26 @@ void toolchain_memo_store(const struct toolchain_memory *memory,
                      toolchain->include_dir, "fingerprint", toolchain->fingerprint, "libdevice",
                      toolchain->libdevice);
     if (memo)
-        text = json_dumps(memo, JSON_COMPACT);
-    if (text)
-        memory->store(memory->context, &place->key, text, strlen(text));
-    free(text);
+        ret_memo->text = json_dumps(memo, JSON_COMPACT);
     json_decref(memo);
+}
+
+/* True if it is remembered just so. */
+static bool is_remembered(const struct toolchain_memory *memory,
+                          const struct toolchain_memo *memo) {
+    struct cubby_object *object;
+    bool is_same;
+
+    if (memory->load(memory->context, &memo->key, &object) != 0)
+        return false;
+    is_same = cubby_object_size(object) == strlen(memo->text) &&
+              memcmp(cubby_object_data(object), memo->text, strlen(memo->text)) == 0;
+    cubby_object_unref(object);
+    return is_same;
+}
+
+void toolchain_memo_store(const struct toolchain_memory *memory,
+                          const struct toolchain_memo *memo) {
+    if (memo->text && !is_remembered(memory, memo))
+        memory->store(memory->context, &memo->key, memo->text, strlen(memo->text));
 }

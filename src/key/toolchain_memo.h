@@ -18,13 +18,24 @@ struct toolchain_place {
  * already, or is missing. */
 bool toolchain_memo_place(enum cubby_tool tool, struct toolchain_place *ret_place);
 
-/* The remembered tool, new; NULL where there is none, it is another file than the place's, or its
- * files have changed. */
-struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolchain_memory *memory,
-                                      const struct toolchain_place *place);
+/* What is remembered of a tool: text, under the key of the place. */
+struct toolchain_memo {
+    struct cubby_key key;
+    char *text; /* owned; NULL for nothing */
+};
 
-/* Remembers a tool, unless it is another file than the place's, or a young one. */
-void toolchain_memo_store(const struct toolchain_memory *memory,
-                          const struct toolchain_place *place, const struct toolchain *toolchain);
+/* The remembered tool, new, with its memo; NULL where there is none, it is another file than the
+ * place's, or its files have changed. */
+struct toolchain *toolchain_memo_load(enum cubby_tool tool, const struct toolchain_memory *memory,
+                                      const struct toolchain_place *place,
+                                      struct toolchain_memo *ret_memo);
+
+/* What is to be remembered of a tool as its files are now: nothing where it is another file than
+ * the place's, or a young one. */
+void toolchain_memo_make(const struct toolchain_place *place, const struct toolchain *toolchain,
+                         struct toolchain_memo *ret_memo);
+
+/* Has it remembered, unless it is already. */
+void toolchain_memo_store(const struct toolchain_memory *memory, const struct toolchain_memo *memo);
 
 #endif

@@ -66,7 +66,7 @@ static int fill(struct cubby_engine *engine, const struct cubby_engine_options *
     return result;
 }
 
-static void init_lock(pthread_mutex_t *lock) {
+static void init_recursive(pthread_mutex_t *lock) {
     pthread_mutexattr_t attributes;
 
     pthread_mutexattr_init(&attributes);
@@ -90,7 +90,9 @@ int cubby_engine_new(struct cubby_engine_plan *plan, const struct cubby_engine_o
     if (!engine)
         return error_no_memory(error);
     atomic_init(&engine->references, 1);
-    init_lock(&engine->lock);
+    init_recursive(&engine->turn);
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->synced, NULL);
     engine->plan = cubby_engine_plan_ref(plan);
     engine->cache = cubby_cache_ref(options->cache);
     result = fill(engine, options, error);
@@ -132,7 +134,9 @@ void cubby_engine_unref(struct cubby_engine *engine) {
     free(engine->name);
     cubby_cache_unref(engine->cache);
     cubby_engine_plan_unref(engine->plan);
+    pthread_cond_destroy(&engine->synced);
     pthread_mutex_destroy(&engine->lock);
+    pthread_mutex_destroy(&engine->turn);
     free(engine);
 }
 
@@ -189,9 +193,9 @@ void cubby_engine_wait_kernels(struct cubby_engine *engine) {
 /* ---- Changing one ------------------------------------------------------------------------ */
 
 int engine_begin(struct cubby_engine *engine, struct cubby_error *error) {
-    pthread_mutex_lock(&engine->lock);
+    pthread_mutex_lock(&engine->turn);
     if (engine->is_busy) {
-        pthread_mutex_unlock(&engine->lock);
+        pthread_mutex_unlock(&engine->turn);
         return error_set(error, CUBBY_ERR_BUSY,
                          "engine %s is in the middle of a call of this thread: what changes it has "
                          "to wait until that returned",
@@ -203,21 +207,29 @@ int engine_begin(struct cubby_engine *engine, struct cubby_error *error) {
 
 void engine_end(struct cubby_engine *engine) {
     engine->is_busy = false;
-    pthread_mutex_unlock(&engine->lock);
+    pthread_mutex_unlock(&engine->turn);
 }
 
 void engine_swap_settings(struct cubby_engine *engine, struct settings *settings) {
     const struct settings before = engine->settings;
+    struct execution *execution = engine->execution;
 
-    execution_free(engine->execution);
+    pthread_mutex_lock(&engine->lock);
     engine->execution = NULL;
     engine->settings = *settings;
+    while (engine->syncs > 0) /* for what this has to wait for as well */
+        pthread_cond_wait(&engine->synced, &engine->lock);
+    pthread_mutex_unlock(&engine->lock);
+    execution_free(execution);
     *settings = before;
 }
 
-void engine_displace_settings(struct cubby_engine *engine, struct settings *settings) {
-    if (settings->now.runtime_cache == engine->settings.now.runtime_cache)
-        settings_free(settings); /* the handle goes on */
+void engine_end_displacing(struct cubby_engine *engine, struct settings *settings) {
+    const bool goes_on = settings->now.runtime_cache == engine->settings.now.runtime_cache;
+
+    engine_end(engine);
+    if (goes_on)
+        settings_free(settings);
     else
         retire_settings(engine, settings);
 }
@@ -274,7 +286,8 @@ int cubby_engine_set_settings(struct cubby_engine *engine,
         return result;
     result = engine_set(engine, settings, &before, error);
     if (result == 0)
-        engine_displace_settings(engine, &before);
-    engine_end(engine);
+        engine_end_displacing(engine, &before);
+    else
+        engine_end(engine);
     return result;
 }

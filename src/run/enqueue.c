@@ -11,27 +11,29 @@
 
 /* ---- The execution context --------------------------------------------------------------- */
 
-/* The cache that programs come through, with the runtime cache in front: a new reference, or NULL.
- * A handle that cannot be used is no reason not to run. */
-static int open_cache(const struct cubby_engine *engine, struct cubby_cache **ret_cache,
+/* Sets the cache that programs come through, with the runtime cache in front: a new reference, or
+ * NULL. A handle that cannot be used is no reason not to run. */
+static int open_cache(const struct cubby_engine *engine, struct kernels_setup *setup,
                       struct cubby_error *error) {
     struct cubby_runtime_cache *handle = engine->settings.now.runtime_cache;
+    const struct front_place place = {engine->device.arch, engine->driver_version,
+                                      plan_has_cuda(engine->plan)};
     struct cubby_error problem = CUBBY_ERROR_INIT;
     int result;
 
-    *ret_cache = NULL;
     if (!handle) {
-        *ret_cache = cubby_cache_ref(engine->cache);
+        setup->cache = cubby_cache_ref(engine->cache);
         return 0;
     }
-    result = front_open(handle, engine->cache, engine->device.arch, engine->driver_version,
-                        ret_cache, &problem);
-    if (result == CUBBY_ERR_INVALID) {
+    result = front_open(handle, engine->cache, &place, &setup->cache, &problem);
+    if (result == 0) {
+        setup->runtime_cache = handle;
+    } else if (result == CUBBY_ERR_INVALID) {
         log_line(CUBBY_LOG_WARN, "engine %s: its runtime cache is not used: %s", engine->name,
                  problem.message);
-        *ret_cache = cubby_cache_ref(engine->cache);
+        setup->cache = cubby_cache_ref(engine->cache);
         result = 0;
-    } else if (result < 0) {
+    } else {
         error_move(error, &problem);
     }
     cubby_error_clear(&problem);
@@ -47,15 +49,20 @@ static int create(struct cubby_engine *engine, struct cubby_error *error) {
         .events = &engine->events,
         .group = &engine->group,
     };
-    int result = open_cache(engine, &setup.cache, error);
+    struct execution *execution = NULL;
+    int result = open_cache(engine, &setup, error);
 
     if (result == 0)
-        result = execution_new(&setup, engine->device.ordinal, &engine->settings.now,
-                               &engine->execution, error);
+        result =
+            execution_new(&setup, engine->device.ordinal, &engine->settings.now, &execution, error);
     cubby_cache_unref(setup.cache);
-    if (result == 0)
-        count_event(&engine->events, RUN_CONTEXT);
-    return result;
+    if (result < 0)
+        return result;
+    pthread_mutex_lock(&engine->lock);
+    engine->execution = execution;
+    pthread_mutex_unlock(&engine->lock);
+    count_event(&engine->events, RUN_CONTEXT);
+    return 0;
 }
 
 /* The one place that creates an execution context. */
@@ -159,8 +166,9 @@ static int check_capture(struct cubby_engine *engine, const struct destination *
     return 0;
 }
 
+/* Returns EXECUTION_WAITS with *wait, as does prepare(). */
 static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
-                   struct cubby_error *error) {
+                   struct kernels_wait *wait, struct cubby_error *error) {
     struct destination destination = {.is_own = true};
     struct execution *execution;
     int result = set_shape(engine, call->dims, call->dim_count, error);
@@ -173,13 +181,13 @@ static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *
         result = check_capture(engine, &destination, error);
     if (result == 0)
         result = get_execution(engine, &execution, error);
-    return result == 0
-               ? execution_run(execution, &engine->shape, engine->addresses, &destination, error)
-               : result;
+    return result == 0 ? execution_run(execution, &engine->shape, engine->addresses, &destination,
+                                       wait, error)
+                       : result;
 }
 
 static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
-                   struct cubby_error *error) {
+                   struct kernels_wait *wait, struct cubby_error *error) {
     struct destination destination = {.is_own = true};
     struct execution *execution;
     int result = set_shape(engine, dims, dim_count, error);
@@ -194,38 +202,79 @@ static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_
     result = streams_prepare(engine, &destination, error);
     if (result == 0)
         result = get_execution(engine, &execution, error);
-    return result == 0 ? execution_prepare(execution, &engine->shape, &destination, error) : result;
+    return result == 0 ? execution_prepare(execution, &engine->shape, &destination, wait, error)
+                       : result;
 }
 
+/* While kernels are waited for, others have their turns, after which everything is looked at anew.
+ */
 int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
                          struct cubby_error *error) {
-    int result = engine_begin(engine, error);
+    struct kernels_wait wait = KERNELS_WAIT_INIT;
+    int result;
 
-    if (result < 0)
-        return result;
-    result = prepare(engine, dims, dim_count, error);
-    engine_end(engine);
-    return result;
+    for (;;) {
+        result = engine_begin(engine, error);
+        if (result < 0)
+            return result;
+        result = prepare(engine, dims, dim_count, &wait, error);
+        engine_end(engine);
+        if (result != EXECUTION_WAITS)
+            return result;
+        kernels_wait_end(&wait);
+    }
 }
 
 int cubby_engine_enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
                          struct cubby_error *error) {
+    struct kernels_wait wait = KERNELS_WAIT_INIT;
+    int result;
+
+    for (;;) {
+        result = engine_begin(engine, error);
+        if (result < 0)
+            return result;
+        result = enqueue(engine, call, &wait, error);
+        engine_end(engine);
+        if (result != EXECUTION_WAITS)
+            return result;
+        kernels_wait_end(&wait);
+    }
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------ */
+
+/* What there is to wait for, with the execution held; *ret_execution is NULL for nothing. */
+static int begin_sync(struct cubby_engine *engine, struct execution **ret_execution,
+                      struct device_event **ret_event, struct cubby_error *error) {
     int result = engine_begin(engine, error);
 
+    *ret_execution = NULL;
     if (result < 0)
         return result;
-    result = enqueue(engine, call, error);
+    if (engine->execution)
+        result = execution_mark(engine->execution, ret_event, error);
+    if (engine->execution && result == 0) {
+        pthread_mutex_lock(&engine->lock);
+        engine->syncs++;
+        pthread_mutex_unlock(&engine->lock);
+        *ret_execution = engine->execution;
+    }
     engine_end(engine);
     return result;
 }
 
 int cubby_engine_sync(struct cubby_engine *engine, struct cubby_error *error) {
-    int result = engine_begin(engine, error);
+    struct execution *execution;
+    struct device_event *event;
+    int result = begin_sync(engine, &execution, &event, error);
 
-    if (result < 0)
+    if (!execution)
         return result;
-    if (engine->execution)
-        result = execution_sync(engine->execution, error);
-    engine_end(engine);
+    result = execution_await(execution, event, error);
+    pthread_mutex_lock(&engine->lock);
+    if (--engine->syncs == 0)
+        pthread_cond_broadcast(&engine->synced);
+    pthread_mutex_unlock(&engine->lock);
     return result;
 }

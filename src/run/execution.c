@@ -122,14 +122,27 @@ void execution_free(struct execution *execution) {
     free(execution);
 }
 
-int execution_sync(struct execution *execution, struct cubby_error *error) {
+int execution_mark(struct execution *execution, struct device_event **ret_event,
+                   struct cubby_error *error) {
+    int result = device_context_enter(execution->context, error);
+
+    if (result < 0)
+        return result;
+    result = order_mark(&execution->order, execution->records, ret_event, error);
+    device_context_leave(execution->context);
+    return result;
+}
+
+/* The thread may capture something else, which a wait is no part of. */
+int execution_await(struct execution *execution, struct device_event *event,
+                    struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
     unsigned mode;
 
     if (result < 0)
         return result;
-    mode = capture_tolerate(execution->context->driver); /* the thread may capture something else */
-    result = order_sync(&execution->order, error);
+    mode = capture_tolerate(execution->context->driver);
+    result = order_await(&execution->order, event, error);
     capture_restore(execution->context->driver, mode);
     device_context_leave(execution->context);
     return result;
@@ -151,7 +164,7 @@ static int make_room(struct execution *execution, size_t program, bool *ret_made
                      struct cubby_error *error) {
     struct variant *oldest =
         kernels_find_oldest(execution->kernels, program, execution->chosen[program]);
-    int result = oldest ? execution_sync(execution, error) : 0;
+    int result = oldest ? order_sync(&execution->order, error) : 0;
 
     *ret_made = oldest && result == 0;
     if (!*ret_made)
@@ -194,36 +207,49 @@ static int ask_for_all(struct execution *execution, const int64_t *dims,
     return result;
 }
 
-/* The specialised variant, if it can run now. */
-static struct variant *find_specialised(struct execution *execution, size_t program,
-                                        const int64_t *dims) {
+/* The specialised variant, if it can run now; NULL where the generic one is to, as it is where a
+ * lazy run had to wait for that. Returns 0, or EXECUTION_WAITS. */
+static int find_specialised(struct execution *execution, size_t program, const int64_t *dims,
+                            bool has_waited, struct variant **ret_variant) {
     struct variant *variant = kernels_ask(execution->kernels, program, dims, is_lazy(execution));
     enum variant_state state;
 
+    *ret_variant = NULL;
     if (!variant) {
         execution->is_final = false;
-        return NULL;
+        return 0;
     }
-    state = is_lazy(execution) ? variant_state(execution->kernels, variant)
-                               : variant_wait(execution->kernels, variant);
+    state = variant_state(execution->kernels, variant);
+    if (state == VARIANT_PENDING && !is_lazy(execution))
+        return EXECUTION_WAITS;
+    if (state != VARIANT_PENDING && has_waited && is_lazy(execution)) {
+        state = VARIANT_PENDING; /* as it was when this run began: the next one looks again */
+        execution->is_settled = false;
+    }
     if (state == VARIANT_READY) {
         if (variant->was_missed)
             count_event(execution->events, RUN_SWAP);
         variant->was_missed = false;
-        return variant;
+        *ret_variant = variant;
+        return 0;
     }
     variant->was_missed = true;
     execution->is_final = execution->is_final && state == VARIANT_FAILED;
-    return NULL;
+    return 0;
 }
 
+/* Returns 0, EXECUTION_WAITS, or the variant's failure. */
 static int find_generic(struct execution *execution, size_t program, struct variant **ret_variant,
                         struct cubby_error *error) {
     struct variant *variant = kernels_ask(execution->kernels, program, NULL, false);
+    enum variant_state state;
 
     if (!variant)
         return error_no_memory(error);
-    if (variant_wait(execution->kernels, variant) == VARIANT_READY) {
+    state = variant_state(execution->kernels, variant);
+    if (state == VARIANT_PENDING)
+        return EXECUTION_WAITS;
+    if (state == VARIANT_READY) {
         *ret_variant = variant;
         return 0;
     }
@@ -231,23 +257,34 @@ static int find_generic(struct execution *execution, size_t program, struct vari
     return variant->problem.code;
 }
 
-static int choose(struct execution *execution, const int64_t *dims, struct cubby_error *error) {
+/* What is to run for one program. */
+static int choose_one(struct execution *execution, size_t program, const int64_t *dims,
+                      bool has_waited, struct cubby_error *error) {
+    struct variant *variant = NULL;
+    int result = 0;
+
+    if (may_be_specialised(execution, program))
+        result = find_specialised(execution, program, dims, has_waited, &variant);
+    if (result == 0 && !variant)
+        result = find_generic(execution, program, &variant, error);
+    if (result == 0)
+        execution->chosen[program] = variant;
+    return result;
+}
+
+static int choose(struct execution *execution, const int64_t *dims, struct kernels_wait *wait,
+                  struct cubby_error *error) {
     int result;
 
     execution->news = kernels_news(execution->kernels);
     execution->is_settled = execution->is_final = true;
     result = ask_for_all(execution, dims, error);
-    for (size_t i = 0; result == 0 && i < execution->plan->program_count; i++) {
-        struct variant *variant = NULL;
-
-        if (may_be_specialised(execution, i))
-            variant = find_specialised(execution, i, dims);
-        if (!variant)
-            result = find_generic(execution, i, &variant, error);
-        execution->chosen[i] = variant;
-    }
+    for (size_t i = 0; result == 0 && i < execution->plan->program_count; i++)
+        result = choose_one(execution, i, dims, wait->has_waited, error);
     if (result < 0)
         kernels_forget_failures(execution->kernels); /* their reasons may go away */
+    if (result == EXECUTION_WAITS)
+        kernels_wait_begin(execution->kernels, execution->news, wait);
     return result;
 }
 
@@ -259,7 +296,7 @@ static int prepare_scratch(struct execution *execution, const struct shape *shap
     int result = 0;
 
     if (!scratch_fits(&execution->scratch, execution->plan, shape->geometry))
-        result = execution_sync(execution, error);
+        result = order_sync(&execution->order, error);
     return result == 0 ? scratch_set(&execution->scratch, execution->context, execution->plan,
                                      shape->geometry, error)
                        : result;
@@ -271,11 +308,11 @@ static bool is_prepared(const struct execution *execution, const struct shape *s
 }
 
 static int prepare_anew(struct execution *execution, const struct shape *shape,
-                        struct cubby_error *error) {
+                        struct kernels_wait *wait, struct cubby_error *error) {
     int result;
 
     execution->shape = 0;
-    result = choose(execution, shape->dims, error);
+    result = choose(execution, shape->dims, wait, error);
     if (result == 0)
         result = prepare_scratch(execution, shape, error);
     if (result == 0)
@@ -299,7 +336,7 @@ static void count_run(struct execution *execution) {
 /* Another thread may be capturing, in whatever mode: what is allocated and waited for is no part of
  * that. */
 static int prepare(struct execution *execution, const struct shape *shape,
-                   struct cubby_error *error) {
+                   struct kernels_wait *wait, struct cubby_error *error) {
     const struct driver *driver = execution->context->driver;
     unsigned mode;
     int result;
@@ -307,7 +344,7 @@ static int prepare(struct execution *execution, const struct shape *shape,
     if (is_prepared(execution, shape))
         return 0;
     mode = capture_tolerate(driver);
-    result = prepare_anew(execution, shape, error);
+    result = prepare_anew(execution, shape, wait, error);
     capture_restore(driver, mode);
     return result;
 }
@@ -394,13 +431,14 @@ void execution_forget_stream(struct execution *execution) {
 
 /* The device's context is current. */
 static int run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
-               const struct destination *destination, struct cubby_error *error) {
+               const struct destination *destination, struct kernels_wait *wait,
+               struct cubby_error *error) {
     int result;
 
     if (!destination->captures)
         move_to(execution, destination);
-    result = prepare(execution, shape, error);
-    if (result < 0)
+    result = prepare(execution, shape, wait, error);
+    if (result != 0)
         return result;
     launches_point(&execution->launches, addresses, execution->scratch.offsets,
                    scratch_address(&execution->scratch));
@@ -411,24 +449,26 @@ static int run(struct execution *execution, const struct shape *shape, const uin
 }
 
 int execution_prepare(struct execution *execution, const struct shape *shape,
-                      const struct destination *destination, struct cubby_error *error) {
+                      const struct destination *destination, struct kernels_wait *wait,
+                      struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
 
     if (result < 0)
         return result;
     move_to(execution, destination);
-    result = prepare(execution, shape, error);
+    result = prepare(execution, shape, wait, error);
     device_context_leave(execution->context);
     return result;
 }
 
 int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
-                  const struct destination *destination, struct cubby_error *error) {
+                  const struct destination *destination, struct kernels_wait *wait,
+                  struct cubby_error *error) {
     int result = device_context_enter(execution->context, error);
 
     if (result < 0)
         return result;
-    result = run(execution, shape, addresses, destination, error);
+    result = run(execution, shape, addresses, destination, wait, error);
     device_context_leave(execution->context);
     if (result == 0)
         count_run(execution);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The execution context of an engine: what it has on its device. One thread at a time. */
+/* The execution context of an engine: what it has on its device. One thread at a time, but for
+ * execution_await(). */
 #ifndef CUBBY_RUN_EXECUTION_H
 #define CUBBY_RUN_EXECUTION_H
 
 #include <cubby/runner.h>
 
+#include "driver/event.h"
 #include "run/kernels.h"
 
 /* Values of the dims, and what follows from them. */
@@ -39,9 +41,14 @@ struct destination {
  * with its green context, and a new one lie where it lay. */
 void execution_forget_stream(struct execution *execution);
 
-/* Gets ready for a shape, in the place of the destination. */
+/* Not an error: kernels that are needed are being compiled, and nothing else was done. Wait for
+ * them, which takes no lock of the engine's, and come again. */
+#define EXECUTION_WAITS 1
+
+/* Gets ready for a shape, in the place of the destination. Returns EXECUTION_WAITS with *wait. */
 int execution_prepare(struct execution *execution, const struct shape *shape,
-                      const struct destination *destination, struct cubby_error *error);
+                      const struct destination *destination, struct kernels_wait *wait,
+                      struct cubby_error *error);
 
 /* True if a run of that shape in a place needs nothing but its launches, and the same ones for
  * ever.
@@ -49,10 +56,18 @@ int execution_prepare(struct execution *execution, const struct shape *shape,
 bool execution_is_ready(struct execution *execution, const struct shape *shape,
                         const struct CUctx_st *place);
 
-/* Puts all launches into a stream. addresses: of each tensor of the plan, but of scratch. */
+/* Puts all launches into a stream. addresses: of each tensor of the plan, but of scratch. Returns
+ * EXECUTION_WAITS with *wait. */
 int execution_run(struct execution *execution, const struct shape *shape, const uint64_t *addresses,
-                  const struct destination *destination, struct cubby_error *error);
+                  const struct destination *destination, struct kernels_wait *wait,
+                  struct cubby_error *error);
 
-int execution_sync(struct execution *execution, struct cubby_error *error);
+/* What has to be done for the last run to be done; NULL for all that is in the engine's stream. */
+int execution_mark(struct execution *execution, struct device_event **ret_event,
+                   struct cubby_error *error);
+
+/* Waits for that. Others may use the execution meanwhile; it has to stay. */
+int execution_await(struct execution *execution, struct device_event *event,
+                    struct cubby_error *error);
 
 #endif

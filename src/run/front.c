@@ -2,10 +2,13 @@
 #include "run/front.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "cache/cache.h"
 #include "runtime/runtime_cache.h"
 #include "util/error.h"
+
+#define FRONT_TIER "runtime"
 
 struct front {
     struct cubby_backend backend;
@@ -83,17 +86,60 @@ static int put_in_front(struct cubby_runtime_cache *runtime_cache, struct cubby_
     return cache_put_before(lower, &front->backend, ret_cache, error);
 }
 
-int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
-               const char *arch, int driver_version, struct cubby_cache **ret_cache,
-               struct cubby_error *error) {
-    struct cubby_runtime_identity identity = {.arch = arch, .driver_version = driver_version};
-    struct cubby_toolchain toolchain;
-    int result = cubby_toolchain_find(lower, &toolchain, error);
+bool front_has_served(const struct cubby_outcome *outcome) {
+    return outcome->kind == CUBBY_OUTCOME_HIT && strcmp(outcome->tier, FRONT_TIER) == 0;
+}
 
+/* For whatever toolchain it is: there is none here, or none is needed. */
+static int make_live_for_any(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *cache,
+                             const struct front_place *place, struct cubby_error *error) {
+    char *toolchain = NULL;
+    int result = runtime_cache_materialise_any(runtime_cache, place->arch, place->driver_version,
+                                               &toolchain, error);
+
+    if (result == 0 && *toolchain && cache_set_made_by(cache, toolchain) < 0)
+        result = error_no_memory(error);
+    free(toolchain);
+    return result;
+}
+
+/* Which compiler there is the runtime cache may know itself, from what was loaded into it, before
+ * it is live. */
+static int make_live(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *cache,
+                     const struct front_place *place, struct cubby_error *error) {
+    struct cubby_runtime_identity identity = {place->arch, NULL, place->driver_version};
+    struct cubby_error problem = CUBBY_ERROR_INIT;
+    struct cubby_toolchain toolchain;
+    int result;
+
+    if (!place->compiles)
+        return make_live_for_any(runtime_cache, cache, place, error);
+    result = cubby_toolchain_find(cache, &toolchain, &problem);
+    if (result == CUBBY_ERR_NO_TOOLCHAIN) {
+        cubby_error_clear(&problem);
+        return make_live_for_any(runtime_cache, cache, place, error);
+    }
+    error_move(error, &problem);
     if (result < 0)
         return result;
     identity.toolchain = toolchain.fingerprint;
     result = cubby_runtime_cache_materialise(runtime_cache, &identity, error);
     cubby_toolchain_clear(&toolchain);
-    return result == 0 ? put_in_front(runtime_cache, lower, ret_cache, error) : result;
+    return result;
+}
+
+int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
+               const struct front_place *place, struct cubby_cache **ret_cache,
+               struct cubby_error *error) {
+    struct cubby_cache *cache;
+    int result = put_in_front(runtime_cache, lower, &cache, error);
+
+    if (result < 0)
+        return result;
+    result = make_live(runtime_cache, cache, place, error);
+    if (result < 0)
+        cubby_cache_unref(cache);
+    else
+        *ret_cache = cache;
+    return result;
 }

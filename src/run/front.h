@@ -6,17 +6,25 @@
 
 #include <cubby/cubby.h>
 
-/* The name of that tier. */
-#define FRONT_TIER "runtime"
+/* True if a request was served by that tier. */
+bool front_has_served(const struct cubby_outcome *outcome);
+
+/* For what a runtime cache is to be. */
+struct front_place {
+    const char *arch;
+    int driver_version; /* 0: none */
+    bool compiles;      /* some program is CUDA C++: NVRTC has a part in it */
+};
 
 /*
  * The cache with the runtime cache in front; both are referenced, and lower may be NULL. The
- * runtime cache becomes live for the architecture, the compiler in use and the driver (0: none).
+ * runtime cache becomes live for the place and the compiler in use; where none is here, or none is
+ * needed, for the one that made what is in it.
  * Returns 0; INVALID where the runtime cache, or the cache with a tier more, cannot be used so;
- * NO_TOOLCHAIN; NO_MEMORY.
+ * NO_MEMORY.
  */
 int front_open(struct cubby_runtime_cache *runtime_cache, struct cubby_cache *lower,
-               const char *arch, int driver_version, struct cubby_cache **ret_cache,
+               const struct front_place *place, struct cubby_cache **ret_cache,
                struct cubby_error *error);
 
 #endif

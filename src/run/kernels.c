@@ -19,13 +19,14 @@ struct family {
 };
 
 struct kernels {
-    atomic_uint references; /* the execution's, and one for each task */
+    atomic_uint references; /* the execution's, one for each task, and one for each who waits */
     struct kernels_setup setup;
     struct device_context *context; /* a reference */
     atomic_uint news;
     pthread_mutex_t lock; /* guards the states; families are of the one that asks */
     pthread_cond_t changed;
-    uint64_t asked; /* how often any was */
+    bool is_given_up; /* what has not begun will not be done */
+    uint64_t asked;   /* how often any was */
     struct family families[];
 };
 
@@ -80,6 +81,10 @@ void kernels_free(struct kernels *kernels) {
     if (!kernels)
         return;
     pool_give_up(kernels);
+    pthread_mutex_lock(&kernels->lock);
+    kernels->is_given_up = true;
+    pthread_cond_broadcast(&kernels->changed);
+    pthread_mutex_unlock(&kernels->lock);
     release(kernels);
 }
 
@@ -94,9 +99,9 @@ struct job {
 static void count_outcome(const struct kernels *kernels, const struct cubby_outcome *outcome) {
     enum run_event event = RUN_COMPILE;
 
-    if (outcome->kind == CUBBY_OUTCOME_HIT)
-        event = strcmp(outcome->tier, FRONT_TIER) == 0 ? RUN_RUNTIME_HIT : RUN_CACHE_HIT;
-    else if (outcome->kind == CUBBY_OUTCOME_WAITED)
+    if (front_has_served(outcome))
+        event = RUN_RUNTIME_HIT;
+    else if (outcome->kind == CUBBY_OUTCOME_HIT || outcome->kind == CUBBY_OUTCOME_WAITED)
         event = RUN_CACHE_HIT;
     count_event(kernels->setup.events, event);
 }
@@ -147,6 +152,7 @@ static int make(const struct kernels *kernels, struct variant *variant, struct c
         .plan = kernels->setup.plan,
         .arch = kernels->context->device.arch,
         .cache = kernels->setup.cache,
+        .runtime_cache = kernels->setup.runtime_cache,
         .options = kernels->setup.options,
         .option_count = kernels->setup.option_count,
     };
@@ -350,17 +356,25 @@ enum variant_state variant_state(struct kernels *kernels, const struct variant *
     return state;
 }
 
-enum variant_state variant_wait(struct kernels *kernels, const struct variant *variant) {
-    enum variant_state state;
-
-    pthread_mutex_lock(&kernels->lock);
-    while (variant->state == VARIANT_PENDING)
-        pthread_cond_wait(&kernels->changed, &kernels->lock);
-    state = variant->state;
-    pthread_mutex_unlock(&kernels->lock);
-    return state;
-}
-
 unsigned kernels_news(const struct kernels *kernels) {
     return atomic_load(&kernels->news);
+}
+
+void kernels_wait_begin(struct kernels *kernels, unsigned news, struct kernels_wait *wait) {
+    atomic_fetch_add_explicit(&kernels->references, 1, memory_order_relaxed);
+    *wait = (struct kernels_wait){kernels, news, true};
+}
+
+void kernels_wait_end(struct kernels_wait *wait) {
+    struct kernels *kernels = wait->kernels;
+    const struct driver *driver = kernels->context->driver;
+    unsigned mode;
+
+    pthread_mutex_lock(&kernels->lock);
+    while (kernels_news(kernels) == wait->news && !kernels->is_given_up)
+        pthread_cond_wait(&kernels->changed, &kernels->lock);
+    pthread_mutex_unlock(&kernels->lock);
+    mode = capture_tolerate(driver); /* the last one unloads them */
+    release(kernels);
+    capture_restore(driver, mode);
 }

@@ -41,11 +41,12 @@ struct variant {
 
 struct kernels;
 
-/* What kernels are made from. All but the cache stays in place until the group has no task. */
+/* What kernels are made from. All but the caches stays in place until the group has no task. */
 struct kernels_setup {
     const char *name; /* of the engine */
     const struct cubby_engine_plan *plan;
-    struct cubby_cache *cache; /* a reference is taken; NULL for none */
+    struct cubby_cache *cache;                 /* a reference is taken; NULL for none */
+    struct cubby_runtime_cache *runtime_cache; /* in front of it, which the cache holds; or NULL */
     const char *const *options;
     size_t option_count;
     struct run_events *events;
@@ -83,10 +84,23 @@ void kernels_forget_failures(struct kernels *kernels);
 
 enum variant_state variant_state(struct kernels *kernels, const struct variant *variant);
 
-/* Waits until it is no longer pending. */
-enum variant_state variant_wait(struct kernels *kernels, const struct variant *variant);
-
 /* Grows with each variant that is not pending any more. */
 unsigned kernels_news(const struct kernels *kernels);
+
+/* Someone who waits for kernels, for which nothing else has to be held; of one call. */
+struct kernels_wait {
+    struct kernels *kernels; /* a reference while it waits */
+    unsigned news;
+    bool has_waited; /* in this call */
+};
+
+#define KERNELS_WAIT_INIT                                                                          \
+    { NULL, 0, false }
+
+/* To be waited for: that there is other news than this. */
+void kernels_wait_begin(struct kernels *kernels, unsigned news, struct kernels_wait *wait);
+
+/* Waits until there is, or the kernels are given up, and lets go of them. */
+void kernels_wait_end(struct kernels_wait *wait);
 
 #endif

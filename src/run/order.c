@@ -125,10 +125,28 @@ int order_before_caller(struct order *order, struct CUstream_st *caller,
 
 /* ---- The end ----------------------------------------------------------------------------- */
 
+int order_mark(struct order *order, bool may_capture, struct device_event **ret_event,
+               struct cubby_error *error) {
+    int result = 0;
+
+    *ret_event = NULL;
+    if (order->has_run && order->last == order->own && may_capture)
+        result = mark(order, &order->done, order->own, error);
+    if (result == 0 && order->has_run && (order->last != order->own || may_capture))
+        *ret_event = order->done;
+    return result;
+}
+
+int order_await(const struct order *order, struct device_event *event, struct cubby_error *error) {
+    return event ? device_event_sync(event, error)
+                 : stream_sync(order->context->driver, order->own, error);
+}
+
 int order_sync(struct order *order, struct cubby_error *error) {
-    if (order->has_run && order->last != order->own)
-        return device_event_sync(order->done, error);
-    return stream_sync(order->context->driver, order->own, error);
+    struct device_event *event;
+    int result = order_mark(order, false, &event, error);
+
+    return result == 0 ? order_await(order, event, error) : result;
 }
 
 void order_free(struct order *order) {

@@ -38,6 +38,15 @@ int order_before_caller(struct order *order, struct CUstream_st *caller, struct 
 /* Waits for the last run. */
 int order_sync(struct order *order, struct cubby_error *error);
 
+/*
+ * The same in two steps, of which others may run in between. First: what to wait for; NULL for all
+ * that is in our own stream. may_capture: that may be recorded meanwhile, and must not be waited
+ * for then.
+ */
+int order_mark(struct order *order, bool may_capture, struct device_event **ret_event,
+               struct cubby_error *error);
+int order_await(const struct order *order, struct device_event *event, struct cubby_error *error);
+
 void order_free(struct order *order);
 
 #endif

@@ -52,11 +52,19 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
         result = plan_check_dims(plan, dims, plan->dim_count, error);
     if (result == 0 && options->runtime_cache)
         result =
-            front_open(options->runtime_cache, options->cache, options->arch, 0, &cache, error);
+            front_open(options->runtime_cache, options->cache,
+                       &(struct front_place){options->arch, 0, plan_has_cuda(plan)}, &cache, error);
     if (result < 0)
         return result;
-    source = (struct kernel_source){plan, options->arch, cache ? cache : options->cache,
-                                    options->options, options->option_count};
+    source = (struct kernel_source){
+        .plan = plan,
+        .arch = options->arch,
+        .cache = cache ? cache : options->cache,
+        .runtime_cache = options->runtime_cache,
+        .options = options->options,
+        .option_count = options->option_count,
+        .flags = CUBBY_REQUEST_FILL, /* whatever will be asked has all of them */
+    };
     result = compile_all(&source, dims, options, error);
     cubby_cache_unref(cache);
     return result;

@@ -43,15 +43,12 @@ static struct cubby_runtime_settings override(const struct cubby_runtime_setting
     return asked;
 }
 
-/* Whatever was set meanwhile, also by others, is displaced. */
+/* Whatever was set meanwhile, also by others, is displaced. Ends what engine_begin() began. */
 static void restore(struct cubby_engine *engine, struct settings *before) {
     if (!settings_equal(&engine->settings, &before->now) ||
-        engine->settings.now.runtime_cache != before->now.runtime_cache) {
+        engine->settings.now.runtime_cache != before->now.runtime_cache)
         engine_swap_settings(engine, before);
-        engine_displace_settings(engine, before);
-    } else {
-        settings_free(before);
-    }
+    engine_end_displacing(engine, before);
 }
 
 static int restore_target(struct target *target, struct cubby_error *error) {
@@ -64,7 +61,6 @@ static int restore_target(struct target *target, struct cubby_error *error) {
     if (result < 0)
         return result;
     restore(engine, &target->before);
-    engine_end(engine);
     target->engine = NULL;
     cubby_engine_unref(engine);
     return 0;

@@ -10,8 +10,11 @@ struct kernel_source {
     const struct cubby_engine_plan *plan;
     const char *arch;
     struct cubby_cache *cache; /* NULL for none */
+    /* The runtime cache that is in front of it, which counts what is asked for; NULL for none. */
+    struct cubby_runtime_cache *runtime_cache;
     const char *const *options;
     size_t option_count;
+    unsigned flags; /* of the requests: enum cubby_request_flags */
 };
 
 /* The object of a program, generic (dims NULL) or specialised. *ret_outcome is filled on success.

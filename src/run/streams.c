@@ -184,12 +184,21 @@ bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
 
 /* ---- External streams --------------------------------------------------------------------- */
 
-static int check_external(const struct cubby_engine *engine, struct bound_stream *bound,
+static bool is_recorded_outside(struct cubby_engine *engine) {
+    bool is_recorded;
+
+    pthread_mutex_lock(&engine->lock);
+    is_recorded = engine->outer_graphs > 0;
+    pthread_mutex_unlock(&engine->lock);
+    return is_recorded;
+}
+
+static int check_external(struct cubby_engine *engine, struct bound_stream *bound,
                           struct cubby_error *error) {
     struct stream_facts facts;
     int result;
 
-    if (engine->outer_graphs > 0)
+    if (is_recorded_outside(engine))
         return error_set(error, CUBBY_ERR_INVALID,
                          "engine %s: it is recorded with other work until its graph scope is left: "
                          "leave that before an external stream is bound",
@@ -219,7 +228,9 @@ static struct bound_stream bind(struct cubby_engine *engine, struct bound_stream
 
     if (engine->execution && (before.stream || stream.stream))
         execution_forget_stream(engine->execution);
+    pthread_mutex_lock(&engine->lock);
     engine->external = stream;
+    pthread_mutex_unlock(&engine->lock);
     return before;
 }
 

@@ -313,8 +313,8 @@ static int take_in(const struct backing *backing, const struct cubby_blob *there
     }
     if (result == 0 && kernel_set_unite(set, &others) < 0)
         result = error_no_memory(&problem);
-    if (result == 0)
-        identity_raise(identity, &theirs);
+    if (result == 0 && identity_raise(identity, &theirs) < 0)
+        result = error_no_memory(&problem);
     kernel_set_free(&others);
     if (replaced) {
         log_line(CUBBY_LOG_WARN, "%s is replaced: %s", backing_name(backing), problem.message);
@@ -331,14 +331,15 @@ static int take_in(const struct backing *backing, const struct cubby_blob *there
 static int unite_and_write(struct backing *backing, struct cubby_blob *there,
                            struct kernel_set *set, struct cubby_runtime_identity *identity,
                            uint64_t max_size, size_t *ret_drops, struct cubby_error *error) {
-    const uint64_t overhead = kernel_blob_overhead(identity);
     struct cubby_blob *blob = NULL;
+    uint64_t overhead;
     int result = 0;
 
     if (there && cubby_blob_size(there) > 0)
         result = take_in(backing, there, set, identity, error);
     if (result < 0)
         return result;
+    overhead = kernel_blob_overhead(identity);
     if (max_size > 0)
         *ret_drops = kernel_set_drop(set, max_size > overhead ? max_size - overhead : 0);
     if (set->count == 0)

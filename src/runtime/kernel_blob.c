@@ -144,58 +144,110 @@ int kernel_blob_check(const void *data, size_t size, bool verify,
         .toolchain = toolchain,
         .driver_version = (int)le32toh(head->driver_version),
     };
-    if (identity_check(&identity, NULL) < 0)
+    if (identity_check_any(&identity, NULL) < 0)
         return corrupt(error, "its head does not say for what it was made");
     *ret_identity = identity;
     return 0;
 }
 
-/* Takes one kernel, of a record whose entry is in the blob. */
-static int take_kernel(const struct record *record, const unsigned char *entry, size_t size,
-                       bool verify, struct kernel_set *set, struct cubby_error *error) {
-    const enum cubby_entry_kind kind = (enum cubby_entry_kind)le32toh(record->kind);
-    const struct cubby_key key = record->key;
-    struct cubby_object *object = NULL;
-    struct cubby_blob *blob;
+/* A walk through the kernels of a blob. */
+struct walk {
+    const unsigned char *at, *end;
+    uint32_t left;
+};
+
+/* A kernel as it lies in a blob. */
+struct item {
+    enum cubby_entry_kind kind;
+    struct cubby_key key;
+    uint64_t used_ns;
+    const unsigned char *entry;
+    size_t size;
+};
+
+static struct walk walk_begin(const void *data, size_t size) {
+    const struct head *head = data;
+    const unsigned char *bytes = data;
+
+    return (struct walk){bytes + sizeof(*head) + le32toh(head->toolchain_size),
+                         bytes + size - CHECKSUM_SIZE, le32toh(head->count)};
+}
+
+/* Returns 0; NOT_FOUND at the end; CORRUPT. */
+static int walk_next(struct walk *walk, struct item *ret_item, struct cubby_error *error) {
+    const struct record *record = (const struct record *)walk->at;
+    const size_t rest = (size_t)(walk->end - walk->at);
+    uint64_t size = 0;
+
+    if (walk->left == 0)
+        return rest == 0 ? CUBBY_ERR_NOT_FOUND
+                         : corrupt(error, "there is something behind its kernels");
+    if (rest >= sizeof(*record))
+        size = le64toh(record->entry_size);
+    if (size == 0 || size > rest - sizeof(*record))
+        return corrupt(error, "a kernel in it reaches beyond its end");
+    *ret_item = (struct item){(enum cubby_entry_kind)le32toh(record->kind), record->key,
+                              le64toh(record->used_ns), walk->at + sizeof(*record), (size_t)size};
+    walk->at += sizeof(*record) + size;
+    walk->left--;
+    return 0;
+}
+
+/* A copy of its own. */
+static int take_object(const struct item *item, bool verify, struct cubby_object **ret_object,
+                       struct cubby_error *error) {
+    struct cubby_blob *blob = cubby_blob_copy(item->entry, item->size);
     int result;
 
-    if (!kernel_kind_is_kept(kind))
-        return corrupt(error, "a kernel in it is of no kind that can be one");
-    blob = cubby_blob_copy(entry, size);
     if (!blob)
         return error_no_memory(error);
-    result = object_from_blob(blob, kind, &key, verify, &object, error);
-    if (result == 0 && kernel_set_put(set, &key, object, le64toh(record->used_ns)) < 0)
+    result = object_from_blob(blob, item->kind, &item->key, verify, ret_object, error);
+    cubby_blob_unref(blob);
+    return result;
+}
+
+static int take_kernel(const struct item *item, bool verify, struct kernel_set *set,
+                       struct cubby_error *error) {
+    struct cubby_object *object = NULL;
+    int result;
+
+    if (!kernel_kind_is_kept(item->kind))
+        return corrupt(error, "a kernel in it is of no kind that can be one");
+    result = take_object(item, verify, &object, error);
+    if (result == 0 && kernel_set_put(set, &item->key, object, item->used_ns) < 0)
         result = error_no_memory(error);
     cubby_object_unref(object);
-    cubby_blob_unref(blob);
     return result;
 }
 
 int kernel_blob_kernels(const void *data, size_t size, bool verify, struct kernel_set *set,
                         struct cubby_error *error) {
-    const unsigned char *bytes = data, *end = bytes + size - CHECKSUM_SIZE;
-    const struct head *head = data;
-    const unsigned char *at = bytes + sizeof(*head) + le32toh(head->toolchain_size);
-    int result = 0;
+    struct walk walk = walk_begin(data, size);
+    struct item item;
+    int result;
 
-    for (uint32_t left = le32toh(head->count); left > 0 && result == 0; left--) {
-        const struct record *record = (const struct record *)at;
-        uint64_t entry_size = 0;
-
-        if ((size_t)(end - at) >= sizeof(*record))
-            entry_size = le64toh(record->entry_size);
-        if (entry_size == 0 || entry_size > (size_t)(end - at) - sizeof(*record)) {
-            result = corrupt(error, "a kernel in it reaches beyond its end");
+    while ((result = walk_next(&walk, &item, error)) == 0) {
+        result = take_kernel(&item, verify, set, error);
+        if (result < 0)
             break;
-        }
-        at += sizeof(*record);
-        result = take_kernel(record, at, (size_t)entry_size, verify, set, error);
-        at += entry_size;
     }
-    if (result == 0 && at != end)
-        result = corrupt(error, "there is something behind its kernels");
-    if (result < 0)
-        kernel_set_free(set);
+    if (result == CUBBY_ERR_NOT_FOUND)
+        return 0;
+    kernel_set_free(set);
     return result;
+}
+
+int kernel_blob_find(const void *data, size_t size, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, struct cubby_object **ret_object) {
+    struct walk walk = walk_begin(data, size);
+    struct item item;
+    int result = CUBBY_ERR_NOT_FOUND;
+
+    while (walk_next(&walk, &item, NULL) == 0) {
+        if (item.kind != kind || memcmp(&item.key, key, sizeof(*key)) != 0)
+            continue;
+        result = take_object(&item, true, ret_object, NULL);
+        break;
+    }
+    return result == 0 || result == CUBBY_ERR_NO_MEMORY ? result : CUBBY_ERR_NOT_FOUND;
 }

@@ -46,4 +46,9 @@ int kernel_blob_check(const void *data, size_t size, bool verify,
 int kernel_blob_kernels(const void *data, size_t size, bool verify, struct kernel_set *set,
                         struct cubby_error *error);
 
+/* Takes one entry out of a blob that was checked, and verifies it. Returns 0 with a new object;
+ * NOT_FOUND, also where the blob is damaged; NO_MEMORY. */
+int kernel_blob_find(const void *data, size_t size, enum cubby_entry_kind kind,
+                     const struct cubby_key *key, struct cubby_object **ret_object);
+
 #endif

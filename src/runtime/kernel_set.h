@@ -14,9 +14,15 @@ struct kernel {
     uint64_t used_ns;            /* last use, nanoseconds since the epoch */
 };
 
-/* A manifest is kept beside the kernels that it leads to. */
+static inline bool kernel_kind_is_code(enum cubby_entry_kind kind) {
+    return kind == CUBBY_ENTRY_OBJECT || kind == CUBBY_ENTRY_USER;
+}
+
+/* Beside the kernels: the manifests that lead to them, and which compilers there were, so that
+ * those need not be loaded to find out. */
 static inline bool kernel_kind_is_kept(enum cubby_entry_kind kind) {
-    return kind == CUBBY_ENTRY_OBJECT || kind == CUBBY_ENTRY_USER || kind == CUBBY_ENTRY_MANIFEST;
+    return kernel_kind_is_code(kind) || kind == CUBBY_ENTRY_MANIFEST ||
+           kind == CUBBY_ENTRY_TOOLCHAIN;
 }
 
 struct kernel_set {

@@ -25,6 +25,7 @@ struct cubby_runtime_cache {
     struct fork_guard guard;
     bool saves_itself;                      /* and has not yet */
     bool is_live;                           /* pending until then */
+    bool toolchain_is_taken;                /* over from what was loaded: nobody uses it here */
     struct cubby_blob *stash;               /* of a pending handle; NULL for nothing */
     struct cubby_runtime_identity identity; /* of a live one, owned */
     struct kernel_set set;                  /* of a live one */
@@ -112,8 +113,8 @@ void cubby_runtime_cache_unref(struct cubby_runtime_cache *cache) {
 
 /* ---- What comes in --------------------------------------------------------------------------- */
 
-/* All of the kernels of a blob that fit, into an empty set. Who has no driver takes over what they
- * were made with. */
+/* All of the kernels of a blob that fit, into an empty set. Who has no driver, or no toolchain,
+ * takes over what they were made with. */
 static int read_kernels(const void *data, size_t size, struct cubby_runtime_identity *here,
                         struct kernel_set *set, struct cubby_error *error) {
     struct cubby_runtime_identity made_for;
@@ -123,8 +124,10 @@ static int read_kernels(const void *data, size_t size, struct cubby_runtime_iden
         result = identity_fits(&made_for, here, error);
     if (result == 0)
         result = kernel_blob_kernels(data, size, true, set, error);
-    if (result == 0)
-        identity_raise(here, &made_for);
+    if (result == 0 && identity_raise(here, &made_for) < 0) {
+        kernel_set_free(set);
+        result = error_no_memory(error);
+    }
     return result;
 }
 
@@ -180,20 +183,46 @@ static int make_live(struct cubby_runtime_cache *cache,
     }
     cache->identity = copy;
     cache->is_live = true;
+    cache->toolchain_is_taken = !*identity->toolchain;
     cache->counters.materialisations++;
     bound(cache);
     return 0;
 }
 
-/* Where no driver was known before, it is now. */
+/* Where the toolchain was only taken over, and another is in use now, what was made by the one
+ * goes: it would have been left out. */
+static int leave_toolchain(struct cubby_runtime_cache *cache, const char *toolchain,
+                           struct cubby_error *problem) {
+    struct cubby_runtime_identity *live = &cache->identity;
+    char *none = strdup("");
+
+    if (!none)
+        return error_no_memory(problem);
+    error_set(problem, CUBBY_ERR_INVALID,
+              "its kernels were made by another toolchain (%.200s) than that in use (%.200s)",
+              live->toolchain, toolchain);
+    free((char *)live->toolchain);
+    live->toolchain = none;
+    kernel_set_free(&cache->set);
+    cache->counters.rejects++;
+    cache->changes++;
+    return 0;
+}
+
+/* Where no driver or no toolchain was known before, it is now. */
 static int check_same(struct cubby_runtime_cache *cache,
                       const struct cubby_runtime_identity *identity, struct cubby_error *error) {
     struct cubby_runtime_identity *live = &cache->identity;
 
+    if (cache->toolchain_is_taken && strcmp(live->arch, identity->arch) == 0 &&
+        !identity_equal(live, identity) && leave_toolchain(cache, identity->toolchain, error) < 0)
+        return CUBBY_ERR_NO_MEMORY;
     if (identity_equal(live, identity) &&
         (live->driver_version == identity->driver_version || live->driver_version == 0 ||
          identity->driver_version == 0)) {
-        identity_raise(live, identity);
+        if (identity_raise(live, identity) < 0)
+            return error_no_memory(error);
+        cache->toolchain_is_taken = cache->toolchain_is_taken && !*identity->toolchain;
         return 0;
     }
     return error_set(error, CUBBY_ERR_INVALID,
@@ -203,14 +232,11 @@ static int check_same(struct cubby_runtime_cache *cache,
                      strcmp(live->toolchain, identity->toolchain) == 0 ? "the same" : "another");
 }
 
-int cubby_runtime_cache_materialise(struct cubby_runtime_cache *cache,
-                                    const struct cubby_runtime_identity *identity,
-                                    struct cubby_error *error) {
+static int materialise(struct cubby_runtime_cache *cache,
+                       const struct cubby_runtime_identity *identity, struct cubby_error *error) {
     struct cubby_error problem = CUBBY_ERROR_INIT;
-    int result = identity_check(identity, error);
+    int result = backing_check(&cache->backing, identity, error);
 
-    if (result == 0)
-        result = backing_check(&cache->backing, identity, error);
     if (result < 0)
         return result;
     pthread_mutex_lock(&cache->lock);
@@ -225,6 +251,30 @@ int cubby_runtime_cache_materialise(struct cubby_runtime_cache *cache,
         warn("what was read for a runtime cache", &problem);
     cubby_error_clear(&problem);
     return result;
+}
+
+int cubby_runtime_cache_materialise(struct cubby_runtime_cache *cache,
+                                    const struct cubby_runtime_identity *identity,
+                                    struct cubby_error *error) {
+    int result = identity_check(identity, error);
+
+    return result == 0 ? materialise(cache, identity, error) : result;
+}
+
+int runtime_cache_materialise_any(struct cubby_runtime_cache *cache, const char *arch,
+                                  int driver_version, char **ret_toolchain,
+                                  struct cubby_error *error) {
+    const struct cubby_runtime_identity identity = {arch, "", driver_version};
+    int result = identity_check_any(&identity, error);
+
+    if (result == 0)
+        result = materialise(cache, &identity, error);
+    if (result < 0)
+        return result;
+    pthread_mutex_lock(&cache->lock);
+    *ret_toolchain = strdup(cache->identity.toolchain);
+    pthread_mutex_unlock(&cache->lock);
+    return *ret_toolchain ? 0 : error_no_memory(error);
 }
 
 bool cubby_runtime_cache_has_cache(struct cubby_runtime_cache *cache) {
@@ -309,8 +359,13 @@ bool cubby_runtime_cache_load(struct cubby_runtime_cache *cache) {
 
 /* ---- Kernels --------------------------------------------------------------------------------- */
 
-static bool is_manifest(const struct kernel *kernel) {
-    return cubby_object_kind(kernel->object) == CUBBY_ENTRY_MANIFEST;
+static bool is_code(const struct kernel *kernel) {
+    return kernel_kind_is_code(cubby_object_kind(kernel->object));
+}
+
+/* Kernels of either kind are found as both. */
+static bool is_of_kind(const struct kernel *kernel, enum cubby_entry_kind kind) {
+    return kernel_kind_is_code(kind) ? is_code(kernel) : cubby_object_kind(kernel->object) == kind;
 }
 
 /* Now, but later than any use before. The lock is held. */
@@ -324,30 +379,37 @@ static uint64_t next_use(struct cubby_runtime_cache *cache) {
     return cache->last_use_ns;
 }
 
-/* Finds a kernel or a manifest, which is its use. Manifests are not counted. */
-static int find(struct cubby_runtime_cache *cache, bool wants_manifest, const struct cubby_key *key,
-                struct cubby_object **ret_object) {
+/* Finds an entry, which is its use, and counts nothing. */
+static int find(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                const struct cubby_key *key, struct cubby_object **ret_object) {
     struct kernel *kernel;
     bool found;
 
     pthread_mutex_lock(&cache->lock);
     kernel = kernel_set_find(&cache->set, key);
-    found = kernel && is_manifest(kernel) == wants_manifest;
+    found = kernel && is_of_kind(kernel, kind);
     if (found) {
         kernel->used_ns = next_use(cache);
         if (cache->max_size > 0)
             cache->changes++; /* it decides what will be dropped */
         *ret_object = cubby_object_ref(kernel->object);
     }
-    if (!wants_manifest)
-        (*(found ? &cache->counters.hits : &cache->counters.misses))++;
     pthread_mutex_unlock(&cache->lock);
     return found ? 0 : CUBBY_ERR_NOT_FOUND;
 }
 
+void runtime_cache_count(struct cubby_runtime_cache *cache, bool is_hit) {
+    pthread_mutex_lock(&cache->lock);
+    (*(is_hit ? &cache->counters.hits : &cache->counters.misses))++;
+    pthread_mutex_unlock(&cache->lock);
+}
+
 int cubby_runtime_cache_find(struct cubby_runtime_cache *cache, const struct cubby_key *key,
                              struct cubby_object **ret_object) {
-    return find(cache, false, key, ret_object);
+    int result = find(cache, CUBBY_ENTRY_OBJECT, key, ret_object);
+
+    runtime_cache_count(cache, result == 0);
+    return result;
 }
 
 static int check_kernel(struct cubby_object *object, struct cubby_error *error) {
@@ -377,7 +439,7 @@ static int put(struct cubby_runtime_cache *cache, const struct cubby_key *key,
     else if (kernel_set_put(&cache->set, key, object, next_use(cache)) < 0)
         result = error_no_memory(error);
     if (result == 0) {
-        cache->counters.inserts += cubby_object_kind(object) != CUBBY_ENTRY_MANIFEST;
+        cache->counters.inserts += kernel_kind_is_code(cubby_object_kind(object));
         cache->changes++;
         bound(cache);
     }
@@ -401,13 +463,38 @@ int cubby_runtime_cache_insert(struct cubby_runtime_cache *cache, const struct c
 
 /* ---- As a store has them --------------------------------------------------------------------- */
 
+/* In what a pending handle has stashed. */
+static int find_in_stash(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
+                         const struct cubby_key *key, struct cubby_object **ret_object) {
+    struct cubby_runtime_identity made_for;
+    struct cubby_blob *stash;
+    const void *data;
+    size_t size;
+    int result;
+
+    pthread_mutex_lock(&cache->lock);
+    stash = cubby_blob_ref(cache->stash);
+    pthread_mutex_unlock(&cache->lock);
+    if (!stash)
+        return CUBBY_ERR_NOT_FOUND;
+    data = cubby_blob_data(stash);
+    size = cubby_blob_size(stash);
+    result = kernel_blob_check(data, size, true, &made_for, NULL);
+    if (result == 0)
+        result = kernel_blob_find(data, size, kind, key, ret_object);
+    cubby_blob_unref(stash);
+    return result < 0 ? CUBBY_ERR_NOT_FOUND : 0;
+}
+
 int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob **ret_blob) {
-    struct cubby_object *object;
+    struct cubby_object *object = NULL;
     int result = CUBBY_ERR_NOT_FOUND;
 
     if (kernel_kind_is_kept(kind))
-        result = find(cache, kind == CUBBY_ENTRY_MANIFEST, key, &object);
+        result = find(cache, kind, key, &object);
+    if (result < 0 && kind == CUBBY_ENTRY_TOOLCHAIN)
+        result = find_in_stash(cache, kind, key, &object);
     if (result < 0)
         return result;
     *ret_blob = cubby_blob_ref(object_blob(object));
@@ -588,7 +675,7 @@ void cubby_runtime_cache_stats(struct cubby_runtime_cache *cache,
     *ret_stats = cache->counters;
     ret_stats->kernels = 0;
     for (size_t i = 0; i < cache->set.count; i++)
-        ret_stats->kernels += !is_manifest(&cache->set.kernels[i]);
+        ret_stats->kernels += is_code(&cache->set.kernels[i]);
     if (cache->stash)
         ret_stats->bytes = cubby_blob_size(cache->stash);
     else if (cache->set.count > 0)

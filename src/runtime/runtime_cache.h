@@ -15,13 +15,21 @@ int runtime_cache_of_engine(const char *path, uint64_t max_size,
  * failure is logged. Does nothing for the handles of others. NULL-safe. */
 void runtime_cache_retire(struct cubby_runtime_cache *cache);
 
+/* As cubby_runtime_cache_materialise(), for a user who has no toolchain, or needs none: the handle
+ * keeps that of what was loaded. *ret_toolchain: which one that is, new; "" for none. */
+int runtime_cache_materialise_any(struct cubby_runtime_cache *cache, const char *arch,
+                                  int driver_version, char **ret_toolchain,
+                                  struct cubby_error *error);
+
 /* True if there is somewhere to save to. */
 bool runtime_cache_has_place(const struct cubby_runtime_cache *cache);
 
 /*
- * Entries of any kind that a runtime cache keeps, as a store has them. Kernels count as with
- * cubby_runtime_cache_find() and cubby_runtime_cache_insert(). get: 0 or NOT_FOUND. put: 0, also of
- * a pending handle, which keeps nothing; CORRUPT; NO_MEMORY. remove: 0 or NOT_FOUND.
+ * Entries of any kind that a runtime cache keeps, as a store has them. get: 0 or NOT_FOUND; counts
+ * neither hit nor miss, as one request may look several times. Of a pending handle only what it has
+ * stashed of toolchains is found: who is to say for which one it becomes live asks for that before.
+ * put: 0, also of a pending handle, which keeps nothing; CORRUPT; NO_MEMORY; kernels count as with
+ * cubby_runtime_cache_insert(). remove: 0 or NOT_FOUND.
  */
 int runtime_cache_get(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob **ret_blob);
@@ -29,5 +37,8 @@ int runtime_cache_put(struct cubby_runtime_cache *cache, enum cubby_entry_kind k
                       const struct cubby_key *key, struct cubby_blob *blob,
                       struct cubby_error *error);
 int runtime_cache_remove(struct cubby_runtime_cache *cache, const struct cubby_key *key);
+
+/* Counts a request for a kernel, which was found there or was not. */
+void runtime_cache_count(struct cubby_runtime_cache *cache, bool is_hit);
 
 #endif
