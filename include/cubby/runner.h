@@ -398,11 +398,10 @@ struct cubby_graph_scope;
 /**
  * Prepares engines for what the caller wishes to have as one graph.
  *
- * | engines | other work | then |
- * |---|---|---|
- * | one | no | native: whole_graph_capture is in force; where the strategy was disabled, a warning
- * | | several, or one | yes | outer: all have to be capturable; their own graphs are off | |
- * several | no | outer, likewise |
+ * - One engine and no other work is native: whole_graph_capture is in force, with a warning where
+ *   the strategy was disabled.
+ * - Several engines, or one with other work, are outer: all have to be capturable, and their own
+ *   graphs are off.
  *
  * @param has_other_work more than these engines is to be in the graph
  * @param[out] ret_mode what it is to be
