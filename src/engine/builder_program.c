@@ -190,6 +190,8 @@ static int take_specialize(const struct cubby_engine_program *given, struct plan
     if (count > PLAN_DIMS_MAX)
         return place_error(place, error, "there are %zu: expected at most %d", count,
                            PLAN_DIMS_MAX);
+    if (count > 0 && !given->specialize)
+        return place_error(place, error, "it is NULL: expected the names of %zu dims", count);
     if (count > 0 && program->base->kind != PROGRAM_CUDA)
         return place_error(place, error,
                            "only a CUDA source can be specialised: expected no dims for this one");
