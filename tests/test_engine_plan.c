@@ -495,6 +495,31 @@ START_TEST(test_get_program) {
 }
 END_TEST
 
+/* What a plan may not have among its options, nobody may add to them. */
+START_TEST(test_get_program_refuses_options) {
+    static const struct {
+        const char *option, *says;
+    } REFUSED[] = {{"-arch=sm_80", "\"-arch=sm_80\" names an architecture"},
+                   {"--gpu-architecture", "\"--gpu-architecture\" names an architecture"},
+                   {" -arch sm_80", "\" -arch sm_80\" names an architecture"},
+                   {"-DCUBBY_DIM_n=7", "\"-DCUBBY_DIM_n=7\" speaks of CUBBY_DIM_"}};
+    struct cubby_engine_plan *plan = parse_engine(NULL, NULL);
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_program *program;
+
+    for (size_t i = 0; i < COUNT(REFUSED); i++) {
+        const char *const options[] = {"-lineinfo", REFUSED[i].option};
+
+        ck_assert_int_eq(
+            cubby_engine_plan_get_program(plan, 0, "sm_90", NULL, options, 2, &program, &error),
+            CUBBY_ERR_INVALID);
+        ck_assert_msg(strstr(error.message, REFUSED[i].says) != NULL, "%s", error.message);
+        cubby_error_clear(&error);
+    }
+    cubby_engine_plan_unref(plan);
+}
+END_TEST
+
 /* Macros, and where headers lie, are nothing that the compiler of PTX would take. */
 START_TEST(test_ptx_has_its_own_options_only) {
     struct cubby_engine_plan *plan =
@@ -619,6 +644,7 @@ int main(void) {
     tcase_add_test(tcase, test_identity);
     tcase_add_test(tcase, test_identity_of_spellings);
     tcase_add_test(tcase, test_get_program);
+    tcase_add_test(tcase, test_get_program_refuses_options);
     tcase_add_test(tcase, test_ptx_has_its_own_options_only);
     if (cubby_toolchain_find(NULL, &toolchain, NULL) == 0) {
         tcase_add_test(tcase, test_check_object);

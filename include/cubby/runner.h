@@ -99,7 +99,9 @@ struct cubby_engine_options {
     const char *name;          /**< in messages, and to bind streams by; NULL for the plan's name */
     int device;                /**< number of the device, from 0 */
     struct cubby_cache *cache; /**< where programs come from and go to; NULL for none */
-    const char *const *options; /**< further options for the compiler, such as where headers lie */
+    /** Further options for the compiler, such as where headers lie: the toolkit's are not looked for
+     * unless an option says so. None may name an architecture, or speak of CUBBY_DIM_. */
+    const char *const *options;
     size_t option_count;
     const struct cubby_runtime_settings *settings; /**< NULL for the defaults */
 };
