@@ -240,6 +240,11 @@ true_that says 'CUDA_ERROR_ILLEGAL_ADDRESS'
 status 3 env FAKE_CUDA_FAIL=cuLibraryLoadData=209,cuModuleLoadData=209 "$cubby" run e.json
 true_that says 'another architecture'
 status 1 "$cubby" run --option -DNOTHING --option --no-such-option e.json
+true_that says '--no-such-option'
+# A GPU that this compiler is too old for, or that is too old for it.
+status 1 env FAKE_CUDA_SM=999 "$cubby" run e.json
+true_that says 'first.cu: the compiler refused the program: NVRTC'
+true_that says 'or the architecture sm_999'
 # A specialised kernel that cannot be compiled is no failure of the run.
 status 0 "$cubby" --json run -DBREAK e.json
 true_that prints '"failures":1,'
