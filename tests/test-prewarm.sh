@@ -143,6 +143,19 @@ status 0 "$cubby" --json prewarm -j 4 --arch sm_90 --dims n=1,2,3,4,5 --runtime-
 status 0 env CUBBY_DISABLE=1 CUBBY_CACHE= "$cubby" --json prewarm --arch sm_90 --dims n=1,2,3,4,5 --runtime-cache many.bin e/two.json
 true_that outcomes hit 7
 true_that no_temporaries
+# In the folder of the engine, what is compiled ahead is found in a copy of it: programs that read
+# headers know the engine file by the path that is given.
+cp -r e original
+uncached() { # FOLDER ARGUMENT...
+    (cd "$1" && shift && env CUBBY_DISABLE=1 CUBBY_CACHE= "$cubby" --json prewarm --arch sm_90 "$@")
+}
+status 0 uncached original --runtime-cache two.bin two.json
+true_that outcomes compiled 3
+cp -r original copy
+status 0 uncached copy --runtime-cache two.bin two.json
+true_that outcomes hit 3
+status 0 uncached . --runtime-cache copy/two.bin copy/two.json
+true_that outcomes compiled 3
 # One that cannot be saved was asked for all the same.
 echo 'no runtime cache' >other.bin
 status 4 "$cubby" prewarm --arch sm_90 --runtime-cache other.bin e/two.json
