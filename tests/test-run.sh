@@ -126,6 +126,9 @@ status 2 env FAKE_CUDA_FAIL=cuLaunchKernel=700 "$cubby" run --output y=kept.npy 
 true_that test "$(cat kept.npy)" = before
 status 2 "$cubby" run --output y=/dev/full e.json
 true_that says '/dev/full'
+"$cubby" run --output z=- e.json >&- 2>err
+true_that test $? -eq 2
+true_that says "cannot write standard output: Bad file descriptor"
 
 # Two outputs in one file would be one output; on standard output both are read one after the other.
 status 2 "$cubby" run --output y=same.npy --output z=same.npy e.json
