@@ -207,10 +207,7 @@ status 1 "$cubby" --json prewarm --arch sm_90 e/two.json
 true_that outcomes error 1
 true_that says second.cu
 # The file, the architecture and the shape of what failed.
-echo '#if defined CUBBY_DIM_n' >e/first.h
-echo '#error no' >>e/first.h
-echo '#endif' >>e/first.h
-echo '#define FACTOR 5.0f' >>e/first.h
+printf '%s\n' '#ifdef CUBBY_DIM_n' '#error no' '#endif' '#define FACTOR 5.0f' >e/first.h
 echo '#define SUMMAND 3.0f' >e/second.h
 sleep 0.05
 status 1 "$cubby" prewarm --arch sm_90 --dims n=3 e/two.json

@@ -98,11 +98,11 @@ int builder_take_shape(struct cubby_expression **given, size_t rank, const struc
     struct cubby_expression **shape;
     int result = 0;
 
+    if (rank > 0 && !given)
+        return place_error(place, error, "it is NULL: expected %zu extents", rank);
     if (rank > CUBBY_RANK_MAX)
         result = place_error(place, error, "it has %zu extents: expected at most %d", rank,
                              CUBBY_RANK_MAX);
-    else if (rank > 0 && !given)
-        result = place_error(place, error, "it is NULL: expected %zu extents", rank);
     for (size_t i = 0; result == 0 && i < rank; i++)
         result = builder_check_expression(given[i], PLACE_INDEX(place, i), error);
     shape = result == 0 ? malloc((rank + 1) * sizeof(*shape)) : NULL;
