@@ -10,9 +10,8 @@
  *     FAKE_CUDA_SMS=N          multiprocessors of each (132)
  *     FAKE_CUDA_MEMORY=BYTES   memory of each (1 GiB)
  *     FAKE_CUDA_VERSION=12030  the driver's version (13000); newer functions are not found
- *     FAKE_CUDA_DEFER=1        work waits until something waits for it, instead of being done at
- * once FAKE_CUDA_EAGER=1        libraries are looked into when they are loaded
- * (CUDA_MODULE_LOADING)
+ *     FAKE_CUDA_DEFER=1        work waits until something waits for it; else it is done at once
+ *     FAKE_CUDA_EAGER=1        libraries are looked into when they are loaded (CUDA_MODULE_LOADING)
  *
  * Read at every call:
  *

@@ -205,4 +205,11 @@ if [ -w /dev/full ]; then
     says 'standard output could not be written'
     if "$cubby" get "$key" -o /dev/full 2>err; then fail "get into a full device"; fi
 fi
+# A stream that is closed is no other file, which was opened in its place.
+if "$cubby" compile --arch sm_90 -o closed - <&- 2>err; then fail "compile of a closed input"; fi
+says 'cannot read the standard stream: Bad file descriptor'
+if "$cubby" import - <&- 2>err; then fail "import from a closed input"; fi
+says 'Bad file descriptor'
+if "$cubby" --json ls >&- 2>err; then fail "ls into a closed output"; fi
+says 'standard output could not be written'
 [ $failures -eq 0 ]

@@ -59,6 +59,18 @@ if "$build/cubby" --cache memory doctor >doctor.txt 2>&1; then
     expect 1 '' "$examples/serve" 48 5 mlp.json attention.json nbody.json # of 132
     expect 1 '' "$examples/serve" 7 5 nbody.json
     expect 3 '' env CUBBY_CUDA=/nowhere/libcuda.so.1 "$examples/serve" 40 5 nbody.json
+
+    # It passes no options, and finds what was compiled ahead without any, headers or not.
+    export CUBBY_CACHE="file:$work/ahead"
+    echo >own.h
+    echo '#include "own.h"' | cat - nbody.cu >with.cu
+    sed 's/nbody\.cu/with.cu/' nbody.json >with.json
+    sleep 0.05 # what was written just before a compile may have changed during it
+    "$build/cubby" -q prewarm --no-toolkit-include --arch sm_90 with.json
+    expect 0 'with.json: 1 runs on 40 multiprocessors, 1 captures, 1 replays' \
+        "$examples/serve" 40 1 with.json
+    "$build/cubby" --json stats | grep -q '"compiles":2,' ||
+        { echo "FAILED: serve does not find what was compiled ahead"; failures=$((failures + 1)); }
     unset CUBBY_CUDA
 
     export CUBBY_CACHE="memory,file:$work/threads"

@@ -103,12 +103,25 @@ true_that test ! -e k.ptx
 status 0 "$cubby" --json compile --target ptx -DA -o k.ptx --arch sm_90 k.cu
 true_that outcomes hit 1
 
+# Architectures by commas, or one after the other.
+status 0 "$cubby" --json prewarm --arch sm_90 --arch sm_80 k.cu
+true_that prints '"arch":"sm_90"'
+true_that prints '"arch":"sm_80"'
+
 # ---- Workers
 
 status 0 "$cubby" --json --cache "file:$work/many" prewarm -j 3 --arch sm_80,sm_90 --dims n=1,2,3 e/two.json k.cu
 true_that outcomes compiled 12
 status 0 "$cubby" --cache "file:$work/many" prewarm -j 3 --arch sm_80,sm_90 --dims n=1,2,3 e/two.json k.cu
 true_that says '12 programs: 0 compiled, 12 found, 0 failed'
+
+# What is compiled and cannot be stored was compiled for nothing.
+status 4 "$cubby" --cache "file:$work/many?read_only=1" prewarm --arch sm_90 --dims n=9 e/two.json
+true_that says '3 programs: 1 compiled, 2 found, 0 failed'
+true_that says '1 of the programs that were compiled could not be stored'
+status 4 "$cubby" -q --cache "file:$work/many?read_only=1" prewarm -j 2 --arch sm_90 --dims n=9,10 e/two.json
+true_that says '2 of the programs that were compiled could not be stored'
+status 0 "$cubby" --cache "file:$work/many?read_only=1" prewarm --arch sm_90 --dims n=1 e/two.json
 
 # ---- A runtime cache
 
@@ -138,6 +151,19 @@ status 0 "$cubby" --json prewarm -j 4 --arch sm_90 --dims n=1,2,3,4,5 --runtime-
 status 0 env CUBBY_DISABLE=1 CUBBY_CACHE= "$cubby" --json prewarm --arch sm_90 --dims n=1,2,3,4,5 --runtime-cache many.bin e/two.json
 true_that outcomes hit 7
 true_that no_temporaries
+# In the folder of the engine, what is compiled ahead is found in a copy of it: programs that read
+# headers know the engine file by the path that is given.
+cp -r e original
+uncached() { # FOLDER ARGUMENT...
+    (cd "$1" && shift && env CUBBY_DISABLE=1 CUBBY_CACHE= "$cubby" --json prewarm --arch sm_90 "$@")
+}
+status 0 uncached original --runtime-cache two.bin two.json
+true_that outcomes compiled 3
+cp -r original copy
+status 0 uncached copy --runtime-cache two.bin two.json
+true_that outcomes hit 3
+status 0 uncached . --runtime-cache copy/two.bin copy/two.json
+true_that outcomes compiled 3
 # One that cannot be saved was asked for all the same.
 echo 'no runtime cache' >other.bin
 status 4 "$cubby" prewarm --arch sm_90 --runtime-cache other.bin e/two.json
@@ -188,12 +214,18 @@ sleep 0.05
 status 1 "$cubby" --json prewarm --arch sm_90 e/two.json
 true_that outcomes error 1
 true_that says second.cu
+# The file, the architecture and the shape of what failed.
+printf '%s\n' '#ifdef CUBBY_DIM_n' '#error no' '#endif' '#define FACTOR 5.0f' >e/first.h
+echo '#define SUMMAND 3.0f' >e/second.h
+sleep 0.05
+status 1 "$cubby" prewarm --arch sm_90 --dims n=3 e/two.json
+true_that says 'cubby: e/two.json for n=3,m=2, sm_90: e/first.cu: the compiler refused the program'
 # A kernel that takes other arguments than its launch gives.
 sed 's/, {"dim": "m"}\]}\]}/]}]}/' e/two.json >e/less.json
 echo '#define SUMMAND 3.0f' >e/second.h
 sleep 0.05
 status 2 "$cubby" prewarm --arch sm_90 e/less.json
-true_that says '/launches/1/arguments'
+true_that says 'cubby: e/less.json, sm_90: /launches/1/arguments'
 status 3 env CUBBY_NVRTC=/nowhere/libnvrtc.so "$cubby" prewarm --arch sm_90 e/two.json
 
 echo "$checks checks, $failures failures"

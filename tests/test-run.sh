@@ -126,6 +126,44 @@ status 2 env FAKE_CUDA_FAIL=cuLaunchKernel=700 "$cubby" run --output y=kept.npy 
 true_that test "$(cat kept.npy)" = before
 status 2 "$cubby" run --output y=/dev/full e.json
 true_that says '/dev/full'
+"$cubby" run --output z=- e.json >&- 2>err
+true_that test $? -eq 2
+true_that says "cannot write standard output: Bad file descriptor"
+
+# Two outputs in one file would be one output; on standard output both are read one after the other.
+status 2 "$cubby" run --output y=same.npy --output z=same.npy e.json
+true_that says 'the output y would be written there too'
+true_that test ! -e same.npy
+"$cubby" -q run --output y=- --output z=- e.json >both.out 2>err
+cat y.npy z.npy >both.npy
+true_that cmp both.out both.npy
+
+# Files that are named after a shape of many dims: told before anything runs.
+cat >long.json <<END
+{"cubby_engine": 1, "name": "long", "dims": [$(for i in 1 2 3 4; do
+    printf '%s{"name": "dim_%s_%056d", "min": 1, "opt": 2, "max": 8}' "$([ $i = 1 ] || echo ,)" $i 0
+done)],
+ "tensors": [{"name": "z", "dtype": "int8", "role": "output", "shape": ["dim_1_$(printf %056d 0)"]}],
+ "programs": [{"name": "p", "text": "extern \"C\" __global__ void k(char *z) {}"}],
+ "launches": [{"program": "p", "kernel": "k", "grid": [1], "block": [1],
+               "arguments": [{"tensor": "z", "access": "write"}]}]}
+END
+status 2 env CUBBY_CUDA=/nowhere/libcuda.so.1 "$cubby" run --dims "dim_1_$(printf %056d 0)=1,2" --output-dir many long.json
+true_that says 'run one shape at a time'
+status 0 "$cubby" run --dims "dim_1_$(printf %056d 0)=1" --output-dir many long.json
+
+# An engine without dims has one shape.
+cat >fixed.json <<'END'
+{"cubby_engine": 1, "name": "fixed",
+ "tensors": [{"name": "z", "dtype": "int8", "role": "output", "shape": []}],
+ "programs": [{"name": "p", "text": "extern \"C\" __global__ void k(char *z) { *z = 1; }"}],
+ "launches": [{"program": "p", "kernel": "k", "grid": [1], "block": [1],
+               "arguments": [{"tensor": "z", "access": "write"}]}]}
+END
+status 0 "$cubby" run fixed.json
+true_that grep -q '^-  ' err
+status 2 "$cubby" run --dims n=1 fixed.json
+true_that says 'the engine fixed has no dim "n"; it has none'
 
 # ---- Inputs
 
@@ -175,6 +213,14 @@ for wrong in '--iterations -1' '--warmup x' '--device -1' '--seed 1x' '--iterati
     # shellcheck disable=SC2086 # words
     status 2 "$cubby" run $wrong e.json
 done
+status 2 "$cubby" run --dims ' n=1' e.json
+true_that says 'the engine two has no dim " n"; it has n, m'
+status 2 "$cubby" run --dims n=99999999999999999999 e.json
+true_that says '99999999999999999999 is more than any dim can be'
+for wrong in -arch=sm_80 --gpu-architecture=sm_80 -DCUBBY_DIM_n=8; do
+    status 2 env CUBBY_CUDA="$double" "$cubby" run --option "$wrong" e.json
+    true_that says "the option \"$wrong\""
+done
 status 2 "$cubby" run --input x=x.npy --input nothing=x.npy e.json
 true_that says 'the engine two has no input "nothing"; it has x, b'
 status 2 "$cubby" --json run --output z=- e.json
@@ -197,6 +243,11 @@ true_that says 'CUDA_ERROR_ILLEGAL_ADDRESS'
 status 3 env FAKE_CUDA_FAIL=cuLibraryLoadData=209,cuModuleLoadData=209 "$cubby" run e.json
 true_that says 'another architecture'
 status 1 "$cubby" run --option -DNOTHING --option --no-such-option e.json
+true_that says '--no-such-option'
+# A GPU that this compiler is too old for, or that is too old for it.
+status 1 env FAKE_CUDA_SM=999 "$cubby" run e.json
+true_that says 'first.cu: the compiler refused the program: NVRTC'
+true_that says 'or the architecture sm_999'
 # A specialised kernel that cannot be compiled is no failure of the run.
 status 0 "$cubby" --json run -DBREAK e.json
 true_that prints '"failures":1,'

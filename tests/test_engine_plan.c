@@ -250,9 +250,16 @@ START_TEST(test_refused_parts) {
     tensor.dtype = (enum cubby_dtype)99;
     expect_error(&error, cubby_engine_builder_add_tensor(builder, &tensor, &error),
                  "/tensors/2/dtype: type 99 is not known");
+    tensor.shape = NULL;
+    expect_error(&error, cubby_engine_builder_add_tensor(builder, &tensor, &error),
+                 "/tensors/2/shape: it is NULL: expected 2 extents");
     expect_error(
         &error, cubby_engine_builder_add_launch(builder, &launch, &error),
         "/launches/1/arguments/1/scalar: 128 does not fit into int8: expected -128 to 127");
+    launch.grid[0] = launch.grid[1] = NULL; /* the builder took them */
+    launch.arguments = NULL;
+    expect_error(&error, cubby_engine_builder_add_launch(builder, &launch, &error),
+                 "/launches/1/arguments: it is NULL: expected 3 arguments");
     ck_ok(cubby_engine_builder_finish(builder, &plan, &error), &error);
     expect_same(plan, parsed);
     cubby_engine_plan_unref(plan);
@@ -303,6 +310,10 @@ START_TEST(test_refused_programs) {
     program.size = 3;
     expect_error(&error, cubby_engine_builder_add_program(builder, &program, &error),
                  "/programs/0: the source \"p\"");
+    program.size = 1;
+    program.specialize_count = 2;
+    expect_error(&error, cubby_engine_builder_add_program(builder, &program, &error),
+                 "/programs/0/specialize: it is NULL: expected the names of 2 dims");
     cubby_engine_builder_free(builder);
 }
 END_TEST
@@ -334,6 +345,8 @@ START_TEST(test_evaluate) {
 
     expect_error(&error, cubby_engine_plan_evaluate(plan, (int64_t[]){1, 3}, 2, &geometry, &error),
                  "the dim n of the engine scale is 1: expected 2 to 1000");
+    expect_error(&error, cubby_engine_plan_evaluate(plan, NULL, 2, &geometry, &error),
+                 "the engine scale was given NULL: expected values of 2 dims");
     expect_error(&error,
                  cubby_engine_plan_evaluate(plan, (int64_t[]){1000, 9}, 2, &geometry, &error),
                  "the dim rows of the engine scale is 9: expected 1 to 8");
@@ -482,6 +495,31 @@ START_TEST(test_get_program) {
 }
 END_TEST
 
+/* What a plan may not have among its options, nobody may add to them. */
+START_TEST(test_get_program_refuses_options) {
+    static const struct {
+        const char *option, *says;
+    } REFUSED[] = {{"-arch=sm_80", "\"-arch=sm_80\" names an architecture"},
+                   {"--gpu-architecture", "\"--gpu-architecture\" names an architecture"},
+                   {" -arch sm_80", "\" -arch sm_80\" names an architecture"},
+                   {"-DCUBBY_DIM_n=7", "\"-DCUBBY_DIM_n=7\" speaks of CUBBY_DIM_"}};
+    struct cubby_engine_plan *plan = parse_engine(NULL, NULL);
+    struct cubby_error error = CUBBY_ERROR_INIT;
+    struct cubby_program *program;
+
+    for (size_t i = 0; i < COUNT(REFUSED); i++) {
+        const char *const options[] = {"-lineinfo", REFUSED[i].option};
+
+        ck_assert_int_eq(
+            cubby_engine_plan_get_program(plan, 0, "sm_90", NULL, options, 2, &program, &error),
+            CUBBY_ERR_INVALID);
+        ck_assert_msg(strstr(error.message, REFUSED[i].says) != NULL, "%s", error.message);
+        cubby_error_clear(&error);
+    }
+    cubby_engine_plan_unref(plan);
+}
+END_TEST
+
 /* Macros, and where headers lie, are nothing that the compiler of PTX would take. */
 START_TEST(test_ptx_has_its_own_options_only) {
     struct cubby_engine_plan *plan =
@@ -606,6 +644,7 @@ int main(void) {
     tcase_add_test(tcase, test_identity);
     tcase_add_test(tcase, test_identity_of_spellings);
     tcase_add_test(tcase, test_get_program);
+    tcase_add_test(tcase, test_get_program_refuses_options);
     tcase_add_test(tcase, test_ptx_has_its_own_options_only);
     if (cubby_toolchain_find(NULL, &toolchain, NULL) == 0) {
         tcase_add_test(tcase, test_check_object);

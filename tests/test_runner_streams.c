@@ -212,6 +212,7 @@ START_TEST(bound_by_name_all_or_none) {
     const struct cubby_stream_binding unknown[] = {{"one", a}, {"three", b}};
     const struct cubby_stream_binding twice[] = {{"one", a}, {"one", b}};
     const struct cubby_stream_binding bad[] = {{"one", a}, {"two", NULL}};
+    const struct cubby_stream_binding nameless[] = {{"one", a}, {NULL, b}};
     const struct cubby_stream_binding good[] = {{"two", b}, {"one", a}};
     struct cubby_stream_scope *scope, *inner;
 
@@ -219,6 +220,8 @@ START_TEST(bound_by_name_all_or_none) {
                    CUBBY_ERR_INVALID, "\"three\"");
     assert_failure(cubby_engines_bind_streams(engines, 2, twice, 2, &scope, &error),
                    CUBBY_ERR_INVALID, "two streams");
+    assert_failure(cubby_engines_bind_streams(engines, 2, nameless, 2, &scope, &error),
+                   CUBBY_ERR_INVALID, "stream 1 has no name");
     assert_failure(cubby_engines_bind_streams(engines, 3, good, 2, &scope, &error),
                    CUBBY_ERR_INVALID, "two engines");
     ck_ok(cubby_engine_set_external_stream(engines[0], b, &error), &error);

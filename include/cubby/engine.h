@@ -368,7 +368,8 @@ void cubby_engine_geometry_free(struct cubby_engine_geometry *geometry);
  *        compiler knows other ones, is compiled without them
  * @param option_count number of them
  * @param[out] ret_program new reference
- * @return 0, or INVALID, also for a value outside of its dim's range
+ * @return 0, or INVALID, also for a value outside of its dim's range, and for an option that names
+ *         an architecture or speaks of CUBBY_DIM_
  */
 int cubby_engine_plan_get_program(const struct cubby_engine_plan *plan, size_t index,
                                   const char *arch, const int64_t *dims, const char *const *options,

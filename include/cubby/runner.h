@@ -90,7 +90,7 @@ struct cubby_runtime_settings {
 #define CUBBY_RUNTIME_SETTINGS_INIT                                                                \
     { .version = 1 }
 
-/* ---- Engines -------------------------------------------------------------------------------- */
+/* ---- Engines ------------------------------------------------------------------------------- */
 
 /** A plan on a device. */
 struct cubby_engine;
@@ -101,7 +101,9 @@ struct cubby_engine_options {
     const char *name;          /**< in messages, and to bind streams by; NULL for the plan's name */
     int device;                /**< number of the device, from 0 */
     struct cubby_cache *cache; /**< where programs come from and go to; NULL for none */
-    const char *const *options; /**< further options for the compiler, such as where headers lie */
+    /** Further options for the compiler, such as where headers lie: the toolkit's are not looked
+     * for unless an option says so. None may name an architecture, or speak of CUBBY_DIM_. */
+    const char *const *options;
     size_t option_count;
     const struct cubby_runtime_settings *settings; /**< NULL for the defaults */
 };
@@ -164,8 +166,7 @@ int cubby_engine_set_settings(struct cubby_engine *engine,
                               const struct cubby_runtime_settings *settings,
                               struct cubby_error *error);
 
-/* ---- Running -----------------------------------------------------------------------------------
- */
+/* ---- Running ------------------------------------------------------------------------------- */
 
 /** Memory of the engine's device. */
 struct cubby_engine_buffer {
@@ -229,7 +230,7 @@ struct cubby_engine_stats {
 /** Fills @p ret_stats. */
 void cubby_engine_stats(struct cubby_engine *engine, struct cubby_engine_stats *ret_stats);
 
-/* ---- Streams ----------------------------------------------------------------------------- */
+/* ---- Streams ------------------------------------------------------------------------------- */
 
 /*
  * Where an enqueue goes: into the engine's external stream, if it has one; else, with passthrough,
@@ -307,8 +308,7 @@ bool cubby_stream_passthrough(void);
 /** True if the engine can be recorded into a graph of the caller's: it swaps no kernels. */
 bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine);
 
-/* ---- Scopes -------------------------------------------------------------------------------------
- */
+/* ---- Scopes -------------------------------------------------------------------------------- */
 
 /** Which settings a scope overrides. */
 enum cubby_runtime_scope_mask {
@@ -338,14 +338,14 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
 /**
  * Restores exactly what was set before, on all engines, and releases the scope. NULL-safe. Where it
  * set a runtime cache, waits before for the kernels that are being compiled, and saves them.
- * @return CUBBY_ERR_BUSY from within a callback of one of the engines: the others are restored, and
- *         the scope stays, to be left once more later; 0, or the
- * first failure to restore or save, after everything else was done. An @p error that holds one
- * already keeps it, so that of what was done within is not lost.
+ * @return 0, or the first failure to restore or save, after everything else was done;
+ *         CUBBY_ERR_BUSY from within a callback of one of the engines: the others are restored,
+ *         and the scope stays, to be left once more later. An @p error that holds one already
+ *         keeps it, so that what went wrong within the scope is not lost.
  */
 int cubby_runtime_scope_exit(struct cubby_runtime_scope *scope, struct cubby_error *error);
 
-/* ---- Parts of a device -------------------------------------------------------------------- */
+/* ---- Parts of a device --------------------------------------------------------------------- */
 
 /** A device divided into parts that share no multiprocessor (green contexts). */
 struct cubby_green_division;
@@ -384,7 +384,7 @@ cubby_green_division_part(const struct cubby_green_division *division, size_t in
 const struct cubby_green_part *
 cubby_green_division_find(const struct cubby_green_division *division, const char *name);
 
-/* ---- Graphs ------------------------------------------------------------------------------- */
+/* ---- Graphs -------------------------------------------------------------------------------- */
 
 /** Who records. */
 enum cubby_graph_mode {
@@ -398,10 +398,10 @@ struct cubby_graph_scope;
 /**
  * Prepares engines for what the caller wishes to have as one graph.
  *
- * - One engine and no other work is native: whole_graph_capture is in force, with a warning where
- *   the strategy was disabled.
- * - Several engines, or one with other work, are outer: all have to be capturable, and their own
- *   graphs are off.
+ * - One engine without other work is native: whole_graph_capture is in force, with a warning
+ *   where the strategy was disabled.
+ * - One engine with other work, or several engines, are outer: all have to be capturable, and
+ *   their own graphs are off.
  *
  * @param has_other_work more than these engines is to be in the graph
  * @param[out] ret_mode what it is to be
@@ -416,8 +416,7 @@ int cubby_graph_scope_enter(struct cubby_engine *const *engines, size_t count, b
 /** Restores the settings, and releases the scope. NULL-safe. As cubby_runtime_scope_exit(). */
 int cubby_graph_scope_exit(struct cubby_graph_scope *scope, struct cubby_error *error);
 
-/* ---- Ahead of time
- * ------------------------------------------------------------------------------- */
+/* ---- Ahead of time ------------------------------------------------------------------------- */
 
 /** How a plan is compiled without a device. */
 struct cubby_prewarm_options {
@@ -453,8 +452,7 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
                               const struct cubby_prewarm_options *options,
                               struct cubby_error *error);
 
-/* ---- Memory
- * ---------------------------------------------------------------------------------------- */
+/* ---- Memory -------------------------------------------------------------------------------- */
 
 /** Memory of a device, for callers that have no means of their own. */
 struct cubby_device_memory;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command's entry: common options, then the verb. */
 #include <argp.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,11 +134,22 @@ static void print_version(FILE *stream, struct argp_state *state) {
     fprintf(stream, "cubby %s\n", cubby_version());
 }
 
+/* A file that is opened later must not become a standard stream that the caller closed: what is
+ * written there would end in it. Each is opened so that its use still fails. */
+static void hold_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return;
+    }
+}
+
 int main(int argc, char **argv) {
     struct cli cli = {0};
     struct global_input input = {.shared = {&cli, NULL}};
     int status;
 
+    hold_streams();
     setlocale(LC_CTYPE, "");
     setvbuf(stderr, NULL, _IOLBF,
             BUFSIZ); /* a line is one write, whole also beside other writers */

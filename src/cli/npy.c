@@ -419,5 +419,6 @@ int npy_write(const char *path, enum cubby_dtype dtype, size_t rank, const int64
         return output_commit(&output, error);
     errnum = errno;
     output_discard(&output);
-    return error_set(error, CUBBY_ERR_INVALID, "cannot write %.400s: %s", path, strerror(errnum));
+    return error_set(error, CUBBY_ERR_INVALID, "cannot write %.400s: %s",
+                     strcmp(path, "-") == 0 ? "standard output" : path, strerror(errnum));
 }

@@ -17,7 +17,7 @@ enum { OPTION_ARCH = 1024, OPTION_DIMS, OPTION_RUNTIME_CACHE };
 
 static const struct argp_option OPTIONS[] = {
     {"arch", OPTION_ARCH, "ARCH[,ARCH...]", 0,
-     "Architectures to compile for, such as sm_80,sm_90; needed", 0},
+     "Architectures to compile for, such as sm_80,sm_90; needed (repeatable)", 0},
     {"dims", OPTION_DIMS, "NAME=N,...", 0,
      "Specialise the programs of engines for these values of the dims; more values of one, as in "
      "n=64,128,m=8, are more shapes (repeatable; default: the values that the engine expects)",
@@ -45,9 +45,8 @@ struct prewarm {
     struct program_args program;
     struct work_args work;
     struct dims_args dims;
-    char **archs; /* parts of arch_list */
+    char **archs; /* each is owned */
     size_t arch_count;
-    char *arch_list;
     const char *runtime_cache;
 
     struct ahead_file *files;
@@ -59,26 +58,27 @@ struct prewarm {
     struct cubby_runtime_cache *kernels; /* once a job of this process needs it */
 
     size_t compiled, found, failed; /* programs */
+    size_t unstored;                /* of those compiled: they could be stored, and are not */
 };
 
 /* ---- Command line ------------------------------------------------------------------------ */
 
-static void parse_archs(const struct argp_state *state, struct prewarm *args, const char *text) {
-    size_t count = 1;
+static void add_archs(const struct argp_state *state, struct prewarm *args, const char *text) {
+    const char *part = text;
 
-    for (const char *at = text; *at; at++)
-        count += *at == ',';
-    free(args->arch_list);
-    free(args->archs);
-    args->arch_count = 0;
-    args->arch_list = strdup(text);
-    args->archs = calloc(count, sizeof(*args->archs));
-    if (!args->arch_list || !args->archs)
-        out_of_memory();
-    for (char *rest = args->arch_list, *arch; (arch = strsep(&rest, ","));) {
-        if (!*arch)
+    for (bool more = true; more;) {
+        size_t length = strcspn(part, ",");
+        char **grown = realloc(args->archs, (args->arch_count + 1) * sizeof(*grown));
+        char *arch = strndup(part, length);
+
+        if (!grown || !arch)
+            out_of_memory();
+        if (length == 0)
             argp_error(state, "--arch %s: expected architectures, as in sm_80,sm_90", text);
-        args->archs[args->arch_count++] = arch;
+        grown[args->arch_count++] = arch;
+        args->archs = grown;
+        more = part[length] == ',';
+        part += length + more;
     }
 }
 
@@ -102,7 +102,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         state->child_inputs[3] = input;
         return 0;
     case OPTION_ARCH:
-        parse_archs(state, args, argument);
+        add_archs(state, args, argument);
         return 0;
     case OPTION_DIMS:
         dims_args_add(&args->dims, argument);
@@ -340,6 +340,8 @@ static void count_report(void *context, const json_t *report) {
         args->compiled++;
     else
         args->found++;
+    if (strcmp(outcome, "compiled") == 0 && json_is_string(json_object_get(report, "reason")))
+        args->unstored++;
 }
 
 static void print_summary(const struct cli *cli, const struct prewarm *args) {
@@ -349,6 +351,15 @@ static void print_summary(const struct cli *cli, const struct prewarm *args) {
         return;
     fprintf(stderr, "%zu program%s: %zu compiled, %zu found, %zu failed\n", all,
             all == 1 ? "" : "s", args->compiled, args->found, args->failed);
+}
+
+/* So that a later run finds them is why programs are compiled ahead. */
+static int check_stored(const struct prewarm *args) {
+    if (args->unstored == 0)
+        return STATUS_OK;
+    fprintf(stderr, "cubby: %zu of the programs that were compiled could not be stored\n",
+            args->unstored);
+    return STATUS_STORE;
 }
 
 /* The runtime cache was asked for: that it could not be written is a failure. */
@@ -386,7 +397,7 @@ static int prewarm_all(const struct cli *cli, struct prewarm *args, int argc, ch
                               .seen = count_report,
                               .context = args};
     enum status opened = STATUS_USAGE;
-    int status = STATUS_OK, saved;
+    int status = STATUS_OK, stored, saved;
 
     args->cache = open_store(cli, &opened);
     if (!args->cache)
@@ -397,8 +408,10 @@ static int prewarm_all(const struct cli *cli, struct prewarm *args, int argc, ch
         status = work_do(cli, &work, &args->work, argc, argv);
         print_summary(cli, args);
     }
+    stored = check_stored(args);
     saved = save_kernels(args);
     cubby_cache_unref(args->cache);
+    status = stored > status ? stored : status;
     return saved > status ? saved : status;
 }
 
@@ -409,8 +422,9 @@ static void clear(struct prewarm *args) {
     }
     free(args->files);
     free(args->jobs);
+    for (size_t i = 0; i < args->arch_count; i++)
+        free(args->archs[i]);
     free(args->archs);
-    free(args->arch_list);
     dims_args_clear(&args->dims);
     program_args_clear(&args->program);
 }

@@ -117,8 +117,8 @@ static void print_progress(size_t done, size_t total) {
         fprintf(stderr, "[%zu/%zu] ", done, total);
 }
 
-/* "saxpy.cu -> saxpy.cubin", or what was compiled ahead: "scale.json: scale for n=64, sm_90". */
-static void print_title(const json_t *report) {
+/* What is compiled of a file: "scale.json: scale for n=64". */
+static void print_part(const json_t *report) {
     json_t *dims = json_object_get(report, "dims"), *value;
     const char *name, *program = text_in(report, "program"), *before = " for ";
 
@@ -129,6 +129,11 @@ static void print_title(const json_t *report) {
         fprintf(stderr, "%s%s=%" JSON_INTEGER_FORMAT, before, name, json_integer_value(value));
         before = ",";
     }
+}
+
+/* "saxpy.cu -> saxpy.cubin", or what was compiled ahead: "scale.json: scale for n=64, sm_90". */
+static void print_title(const json_t *report) {
+    print_part(report);
     if (*text_in(report, "output"))
         fprintf(stderr, " -> %s  ", text_in(report, "output"));
     else
@@ -175,6 +180,18 @@ static void print_log(const json_t *report) {
         fputc('\n', stderr);
 }
 
+/* The source that the message speaks of may be one of several that an engine has, and compiled for
+ * several architectures and shapes. */
+static void print_failure(const json_t *report) {
+    fputs("cubby: ", stderr);
+    if (json_is_object(json_object_get(report, "dims"))) {
+        print_part(report);
+        fprintf(stderr, ", %s: ", text_in(report, "arch"));
+    }
+    fprintf(stderr, "%s\n", text_in(report, "error"));
+    print_log(report);
+}
+
 void report_print(const struct cli *cli, const json_t *report, size_t done, size_t total) {
     bool failed = json_object_get(report, "error") != NULL;
 
@@ -182,8 +199,7 @@ void report_print(const struct cli *cli, const json_t *report, size_t done, size
         print_json(report);
     }
     if (failed) {
-        fprintf(stderr, "cubby: %s\n", text_in(report, "error"));
-        print_log(report);
+        print_failure(report);
     } else if (!cli->json) {
         if (!cli->quiet) {
             print_progress(done, total);

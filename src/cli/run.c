@@ -368,7 +368,8 @@ static void print_row(struct run *run, const int64_t *shape, const struct figure
 
     if (run->widest == 0)
         print_head(run);
-    fprintf(stderr, "%-*s  %12.1f", run->widest, text, (double)figures->first_ns / 1000);
+    fprintf(stderr, "%-*s  %12.1f", run->widest, *text ? text : "-",
+            (double)figures->first_ns / 1000);
     if (run->iterations > 0)
         fprintf(stderr, "  %12.1f  %12.1f  %12.1f", timing->median / 1000, timing->p99 / 1000,
                 timing->mean / 1000);

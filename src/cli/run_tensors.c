@@ -2,6 +2,8 @@
 #include "cli/run_tensors.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +24,14 @@ void file_args_add(struct file_args *args, const char *text) {
         out_of_memory();
     args->texts = grown;
     grown[args->count++] = text;
+}
+
+static int no_memory_for(const struct cubby_engine_tensor *tensor, uint64_t bytes,
+                         struct cubby_error *error) {
+    return error_set(error, CUBBY_ERR_NO_MEMORY,
+                     "out of memory: the host has no %" PRIu64 " bytes for the %s %s; run a "
+                     "smaller shape",
+                     bytes, cubby_role_name(tensor->role), tensor->name);
 }
 
 /* ---- Which tensors are meant ------------------------------------------------------------- */
@@ -105,6 +115,20 @@ static int bind_files(struct run_tensors *tensors, const struct file_args *args,
 
 /* ---- Outputs before anything runs -------------------------------------------------------- */
 
+/* Standard output may take several, one after the other, as numpy.load() reads them. */
+static int check_distinct(const struct run_tensors *tensors, const struct run_tensor *item,
+                          struct cubby_error *error) {
+    for (const struct run_tensor *other = tensors->items; other < item; other++) {
+        if (other->path && other->tensor->role == CUBBY_ROLE_OUTPUT &&
+            strcmp(other->path, item->path) == 0 && strcmp(item->path, "-") != 0)
+            return error_set(error, CUBBY_ERR_INVALID,
+                             "--output %s=%.400s: the output %s would be written there too: "
+                             "expected a file for each",
+                             item->tensor->name, item->path, other->tensor->name);
+    }
+    return 0;
+}
+
 static int check_folder(const char *path, struct cubby_error *error) {
     struct stat status;
     int errnum;
@@ -146,8 +170,11 @@ static int check_outputs(const struct run_tensors *tensors, struct cubby_error *
     for (size_t i = 0; result == 0 && i < tensors->count; i++) {
         const struct run_tensor *item = &tensors->items[i];
 
-        if (item->path && item->tensor->role == CUBBY_ROLE_OUTPUT)
-            result = check_folder_of(item->path, error);
+        if (!item->path || item->tensor->role != CUBBY_ROLE_OUTPUT)
+            continue;
+        result = check_folder_of(item->path, error);
+        if (result == 0)
+            result = check_distinct(tensors, item, error);
     }
     return result;
 }
@@ -242,7 +269,8 @@ static int read_open(const struct run_tensors *tensors, struct run_tensor *item,
     if (result < 0)
         return result;
     item->data = malloc(bytes);
-    return item->data ? npy_read(file, item->data, bytes, error) : error_no_memory(error);
+    return item->data ? npy_read(file, item->data, bytes, error)
+                      : no_memory_for(item->tensor, bytes, error);
 }
 
 static int read_inputs(struct run_tensors *tensors, struct shapes *shapes,
@@ -263,6 +291,35 @@ static int read_inputs(struct run_tensors *tensors, struct shapes *shapes,
     return result;
 }
 
+/* The values of many dims may be more than a name of a file can hold: better told now than after
+ * the work. */
+static int check_names(const struct run_tensors *tensors, const struct shapes *shapes,
+                       struct cubby_error *error) {
+    const size_t longest = NAME_MAX - strlen(".XXXXXX"); /* of the temporary file */
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < tensors->count; i++) {
+        const struct run_tensor *item = &tensors->items[i];
+
+        if (item->path || item->tensor->role != CUBBY_ROLE_OUTPUT)
+            continue;
+        for (size_t s = 0; result == 0 && s < shapes->count; s++) {
+            char *dims = shape_text(tensors->plan, shapes_at(shapes, s));
+            size_t length = strlen(item->tensor->name) + strlen(dims) + strlen("..npy");
+
+            if (length > longest)
+                result =
+                    error_set(error, CUBBY_ERR_INVALID,
+                              "--output-dir %.200s: the file of %s for %.200s would have a "
+                              "name of %zu bytes: expected at most %zu; run one shape at a "
+                              "time",
+                              tensors->args->output_dir, item->tensor->name, dims, length, longest);
+            free(dims);
+        }
+    }
+    return result;
+}
+
 int run_tensors_new(const struct cubby_engine_plan *plan, const struct tensor_args *args,
                     struct shapes *shapes, struct run_tensors *ret_tensors,
                     struct cubby_error *error) {
@@ -278,6 +335,8 @@ int run_tensors_new(const struct cubby_engine_plan *plan, const struct tensor_ar
         result = check_outputs(ret_tensors, error);
     if (result == 0)
         result = read_inputs(ret_tensors, shapes, error);
+    if (result == 0 && args->output_dir && shapes->count > 1)
+        result = check_names(ret_tensors, shapes, error);
     if (result < 0)
         run_tensors_clear(ret_tensors);
     return result;
@@ -300,7 +359,7 @@ static int fill_alone(const struct run_tensors *tensors, const struct run_tensor
     int result;
 
     if (!data)
-        return error_no_memory(error);
+        return no_memory_for(item->tensor, bytes, error);
     if (item->tensor->role == CUBBY_ROLE_INPUT)
         random_fill(tensors->args->seed, item->tensor->name, item->tensor->dtype, data,
                     bytes / cubby_dtype_size(item->tensor->dtype));
@@ -364,7 +423,7 @@ static int save_output(const struct run_tensor *item, const struct cubby_tensor_
                        const char *path, struct cubby_error *error) {
     void *data = malloc(geometry->bytes);
     int result = data ? cubby_device_memory_read(item->memory, 0, data, geometry->bytes, error)
-                      : error_no_memory(error);
+                      : no_memory_for(item->tensor, geometry->bytes, error);
 
     if (result == 0)
         result = npy_write(path, item->tensor->dtype, geometry->rank, geometry->shape, data,

@@ -71,9 +71,10 @@ static int find_dim(const struct choices *choices, const char *name, size_t leng
         }
     }
     all = list_dims(choices->plan);
-    error_set(error, CUBBY_ERR_INVALID, "--dims %.100s: the engine %s has no dim %.*s; %s%.400s",
-              choices->text, cubby_engine_plan_name(choices->plan),
-              (int)(length < 100 ? length : 100), name, *all ? "it has " : "it has none", all);
+    error_set(error, CUBBY_ERR_INVALID,
+              "--dims %.100s: the engine %s has no dim \"%.*s\"; %s%.400s", choices->text,
+              cubby_engine_plan_name(choices->plan), (int)(length < 100 ? length : 100), name,
+              *all ? "it has " : "it has none", all);
     free(all);
     return CUBBY_ERR_INVALID;
 }
@@ -86,6 +87,10 @@ static int add_value(const struct choices *choices, struct choice *choice, const
 
     errno = 0;
     value = strtoll(text, &end, 10);
+    if (errno == ERANGE && end == text + length && *text != '-')
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "--dims %.100s: %.*s is more than any dim can be", choices->text,
+                         (int)(length < 100 ? length : 100), text);
     if (errno != 0 || length == 0 || end != text + length || *text < '0' || *text > '9')
         return error_set(error, CUBBY_ERR_INVALID,
                          "--dims %.100s: \"%.*s\" is no value: expected a number, as in n=64,m=8",

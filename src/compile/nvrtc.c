@@ -131,13 +131,26 @@ static char *take_log(const struct job *job) {
     return log;
 }
 
+/* The log repeats an option that is not known, but not the architecture. */
+static int refuse(const struct job *job, int code, struct cubby_error *error) {
+    const struct cubby_program *program = job->program;
+
+    if (code == NVRTC_INVALID_OPTION && program->arch)
+        return error_set(error, CUBBY_ERR_COMPILE,
+                         "%s: the compiler refused the program: NVRTC %d.%d does not know an "
+                         "option, or the architecture %s",
+                         program->name, job->toolchain->major, job->toolchain->minor,
+                         program->arch);
+    return error_set(error, CUBBY_ERR_COMPILE, "%s: the compiler refused the program",
+                     program->name);
+}
+
 static int fail_compile(const struct job *job, int code, struct cubby_error *error) {
     char *log = take_log(job);
     int result;
 
     if (code == NVRTC_COMPILATION || code == NVRTC_INVALID_OPTION || code == NVRTC_NAME_EXPRESSION)
-        result = error_set(error, CUBBY_ERR_COMPILE, "%s: the compiler refused the program",
-                           job->program->name);
+        result = refuse(job, code, error);
     else if (code == NVRTC_BUILTIN_FAILURE)
         result = error_set(error, CUBBY_ERR_NO_TOOLCHAIN,
                            "NVRTC cannot use its built-in library libnvrtc-builtins.so.%d.%d, "

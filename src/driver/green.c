@@ -15,14 +15,15 @@ static int check_size(const struct device_context *context, const struct CUdevSm
         return 0;
     if (least == 0) /* an older driver, which does not tell */
         return error_set(error, CUBBY_ERR_INVALID,
-                         "device %d (%s) cannot be divided into %u parts of %u multiprocessors: it "
-                         "has %u",
-                         context->device.ordinal, context->device.arch, parts, size, all->smCount);
+                         "device %d (%s) cannot be divided into %u part%s of %u multiprocessors: "
+                         "it has %u",
+                         context->device.ordinal, context->device.arch, parts,
+                         parts == 1 ? "" : "s", size, all->smCount);
     return error_set(error, CUBBY_ERR_INVALID,
-                     "device %d (%s) cannot be divided into %u parts of %u multiprocessors: it has "
-                     "%u, and a part needs at least %u and a multiple of %u",
-                     context->device.ordinal, context->device.arch, parts, size, all->smCount,
-                     least, step);
+                     "device %d (%s) cannot be divided into %u part%s of %u multiprocessors: it "
+                     "has %u, and a part needs at least %u and a multiple of %u",
+                     context->device.ordinal, context->device.arch, parts, parts == 1 ? "" : "s",
+                     size, all->smCount, least, step);
 }
 
 static int split(struct device_context *context, unsigned parts, unsigned size,
@@ -41,10 +42,10 @@ static int split(struct device_context *context, unsigned parts, unsigned size,
     /* Older drivers do not tell what they ask for, and bring the size up to it. */
     if (result == 0 && (made < parts || resources[0].sm.smCount != size))
         result = error_set(error, CUBBY_ERR_INVALID,
-                           "device %d (%s) cannot be divided into %u parts of %u multiprocessors: "
+                           "device %d (%s) cannot be divided into %u part%s of %u multiprocessors: "
                            "it gave %u of %u",
-                           context->device.ordinal, context->device.arch, parts, size, made,
-                           resources[0].sm.smCount);
+                           context->device.ordinal, context->device.arch, parts,
+                           parts == 1 ? "" : "s", size, made, resources[0].sm.smCount);
     return result;
 }
 

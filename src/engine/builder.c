@@ -98,7 +98,9 @@ int builder_take_shape(struct cubby_expression **given, size_t rank, const struc
     struct cubby_expression **shape;
     int result = 0;
 
-    if (rank > CUBBY_RANK_MAX || (rank > 0 && !given))
+    if (rank > 0 && !given)
+        return place_error(place, error, "it is NULL: expected %zu extents", rank);
+    if (rank > CUBBY_RANK_MAX)
         result = place_error(place, error, "it has %zu extents: expected at most %d", rank,
                              CUBBY_RANK_MAX);
     for (size_t i = 0; result == 0 && i < rank; i++)

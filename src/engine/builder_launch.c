@@ -88,6 +88,8 @@ static int take_arguments(const struct cubby_engine_launch *given, struct plan_l
     struct cubby_engine_argument *arguments = NULL;
     int result = 0;
 
+    if (count > 0 && !given->arguments)
+        return place_error(place, error, "it is NULL: expected %zu arguments", count);
     if (count > PLAN_ARGUMENTS_MAX)
         result = place_error(place, error, "there are %zu: expected at most %d", count,
                              PLAN_ARGUMENTS_MAX);

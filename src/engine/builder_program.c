@@ -52,24 +52,27 @@ static bool names_arch(const char *option) {
     return false;
 }
 
+const char *plan_option_fault(const char *option) {
+    if (names_arch(option + strspn(option, " \t")))
+        return "names an architecture: expected none, it is known when the engine runs";
+    if (strstr(option, "CUBBY_DIM_"))
+        return "speaks of CUBBY_DIM_, which the engine defines: expected another name, or an entry "
+               "in specialize";
+    return NULL;
+}
+
 static int check_options(const struct cubby_program_options *given, const struct place *place,
                          struct cubby_error *error) {
     for (size_t i = 0; i < given->option_count; i++) {
         const struct place *at = PLACE_ITEM(place, "options", i);
         int result = builder_check_line(given->options[i], PLAN_KERNEL_MAX, at, error);
+        const char *fault;
 
         if (result < 0)
             return result;
-        if (names_arch(given->options[i]))
-            return place_error(at, error,
-                               "\"%.80s\" names an architecture: expected none, it is known when "
-                               "the engine runs",
-                               given->options[i]);
-        if (strstr(given->options[i], "CUBBY_DIM_"))
-            return place_error(at, error,
-                               "\"%.80s\" speaks of CUBBY_DIM_, which the engine defines: expected "
-                               "another name, or an entry in specialize",
-                               given->options[i]);
+        fault = plan_option_fault(given->options[i]);
+        if (fault)
+            return place_error(at, error, "\"%.80s\" %s", given->options[i], fault);
     }
     return 0;
 }
@@ -190,6 +193,8 @@ static int take_specialize(const struct cubby_engine_program *given, struct plan
     if (count > PLAN_DIMS_MAX)
         return place_error(place, error, "there are %zu: expected at most %d", count,
                            PLAN_DIMS_MAX);
+    if (count > 0 && !given->specialize)
+        return place_error(place, error, "it is NULL: expected the names of %zu dims", count);
     if (count > 0 && program->base->kind != PROGRAM_CUDA)
         return place_error(place, error,
                            "only a CUDA source can be specialised: expected no dims for this one");

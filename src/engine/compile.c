@@ -20,6 +20,20 @@ static int check_index(const struct cubby_engine_plan *plan, size_t index,
                      plan->program_count);
 }
 
+/* What a plan is refused for in the options of its programs is refused here too: the kernels would
+ * be for another architecture, or for other values of the dims, than they are kept for. */
+static int check_options(const struct cubby_engine_plan *plan, const char *const *options,
+                         size_t count, struct cubby_error *error) {
+    for (size_t i = 0; i < count; i++) {
+        const char *fault = plan_option_fault(options[i]);
+
+        if (fault)
+            return error_set(error, CUBBY_ERR_INVALID, "engine %s: the option \"%.200s\" %s",
+                             plan->name, options[i], fault);
+    }
+    return 0;
+}
+
 /* The strings that a compile is given; the definitions among them are owned. */
 struct strings {
     const char **options;
@@ -93,6 +107,8 @@ int cubby_engine_plan_get_program(const struct cubby_engine_plan *plan, size_t i
 
     if (result == 0 && dims)
         result = plan_check_dims(plan, dims, plan->dim_count, error);
+    if (result == 0)
+        result = check_options(plan, options, option_count, error);
     if (result < 0)
         return result;
     if (fill_strings(plan, index, dims, options, option_count, &strings)) {

@@ -418,17 +418,41 @@ static int read_document(const json_t *document, const char *folder,
     return result;
 }
 
+static const char *expected_instead(enum json_error_code code) {
+    switch (code) {
+    case json_error_duplicate_key:
+        return "each key once";
+    case json_error_numeric_overflow:
+        return "an integer of 64 bits with a sign, or a float of 64 bits";
+    case json_error_stack_overflow:
+        return "less nesting";
+    default:
+        return "a JSON document in UTF-8";
+    }
+}
+
 /* Jansson names no line where it could not begin for want of memory; memory that runs out later
  * looks like a fault of the text. Its words repeat a piece of the document, which may hold
- * anything. */
+ * anything, and name a flag of its own for a NUL. */
 static int refuse_syntax(json_error_t *problem, struct cubby_error *error) {
+    const enum json_error_code code = json_error_code(problem);
+
+    if (code == json_error_null_character || code == json_error_null_byte_in_key)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "line %d, column %d: a string has \\u0000: expected text without NUL",
+                         problem->line, problem->column);
     for (char *c = problem->text; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = ' ';
     }
+    return error_set(error, CUBBY_ERR_INVALID, "line %d, column %d: %s: expected %s", problem->line,
+                     problem->column, problem->text, expected_instead(code));
+}
+
+static int refuse_mark(struct cubby_error *error) {
     return error_set(error, CUBBY_ERR_INVALID,
-                     "line %d, column %d: %s: expected a JSON document in UTF-8", problem->line,
-                     problem->column, problem->text);
+                     "line 1, column 1: a byte order mark: expected a JSON document in UTF-8 "
+                     "without one");
 }
 
 int cubby_engine_plan_parse(const char *text, size_t size, const char *folder,
@@ -441,6 +465,8 @@ int cubby_engine_plan_parse(const char *text, size_t size, const char *folder,
         return error_set(error, CUBBY_ERR_INVALID,
                          "the engine is %zu bytes long: expected at most %u MiB", size,
                          MAX_DOCUMENT >> 20);
+    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        return refuse_mark(error);
     document = whole_json(text ? text : "", size, JSON_REJECT_DUPLICATES, &problem);
     if (!document)
         return errno == ENOMEM ? error_no_memory(error) : refuse_syntax(&problem, error);

@@ -125,6 +125,10 @@ int plan_check_dims(const struct cubby_engine_plan *plan, const int64_t *dims, s
         return error_set(error, CUBBY_ERR_INVALID,
                          "the engine %s was given values of %zu dims: expected %zu", plan->name,
                          dim_count, plan->dim_count);
+    if (dim_count > 0 && !dims)
+        return error_set(error, CUBBY_ERR_INVALID,
+                         "the engine %s was given NULL: expected values of %zu dims", plan->name,
+                         dim_count);
     for (size_t i = 0; i < dim_count; i++) {
         const struct cubby_engine_dim *dim = &plan->dims[i];
 

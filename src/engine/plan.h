@@ -78,4 +78,8 @@ int plan_check_flow(struct cubby_engine_plan *plan, struct cubby_error *error);
 int plan_check_dims(const struct cubby_engine_plan *plan, const int64_t *dims, size_t dim_count,
                     struct cubby_error *error);
 
+/* Why an option for the compiler cannot be one of an engine's, as the end of a sentence that begins
+ * with it; NULL where it can. */
+const char *plan_option_fault(const char *option);
+
 #endif

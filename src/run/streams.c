@@ -323,6 +323,9 @@ static int find_all(struct cubby_engine *const *engines, size_t count,
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < binding_count; i++) {
+        if (!bindings[i].name)
+            return error_set(error, CUBBY_ERR_INVALID,
+                             "stream %zu has no name: expected that of an engine to bind it to", i);
         result = find_named(engines, count, bindings[i].name, &found[i], error);
         for (size_t j = 0; result == 0 && j < i; j++) {
             if (found[j] == found[i])
