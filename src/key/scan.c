@@ -356,8 +356,9 @@ static bool read_argument(const struct scan_text *text, const char *at,
 /* As far as a look at one line can tell: behind "//", or a line of a block comment. */
 static bool in_comment(const struct scan_text *text, const char *at) {
     const char *line = line_start(text, at);
+    const char *first = skip_blanks(line, text->end);
 
-    return find(line, at, "//") || *skip_blanks(line, text->end) == '*';
+    return find(line, at, "//") || (first < text->end && *first == '*');
 }
 
 void scan_probe_macros(const struct scan_text *text, struct names *macros) {
