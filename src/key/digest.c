@@ -34,7 +34,11 @@ void digest_field(struct digest *digest, unsigned char tag, const void *data, si
 void digest_result(const struct digest *digest, struct cubby_key *ret_key) {
     struct digest copy = *digest;
 
-    blake2b_final(&copy.state, ret_key->bytes, sizeof(ret_key->bytes));
+    digest_end(&copy, ret_key);
+}
+
+void digest_end(struct digest *digest, struct cubby_key *ret_key) {
+    blake2b_final(&digest->state, ret_key->bytes, sizeof(ret_key->bytes));
 }
 
 void digest_bytes(const void *data, size_t size, struct cubby_key *ret_key) {
@@ -42,5 +46,5 @@ void digest_bytes(const void *data, size_t size, struct cubby_key *ret_key) {
 
     digest_init(&digest, NULL);
     digest_update(&digest, data, size);
-    digest_result(&digest, ret_key);
+    digest_end(&digest, ret_key);
 }

@@ -21,6 +21,9 @@ void digest_field(struct digest *digest, unsigned char tag, const void *data, si
 /* The digest of all that was added; the digest itself may go on. */
 void digest_result(const struct digest *digest, struct cubby_key *ret_key);
 
+/* The same, and the end of the digest: nothing more may be done with it. */
+void digest_end(struct digest *digest, struct cubby_key *ret_key);
+
 /* The plain BLAKE2b-256 digest of some bytes. */
 void digest_bytes(const void *data, size_t size, struct cubby_key *ret_key);
 

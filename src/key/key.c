@@ -128,11 +128,13 @@ static void emit_environment(enum program_kind kind, struct sink *sink) {
     };
 
     for (size_t i = 0; i < sizeof(VARIABLES) / sizeof(*VARIABLES); i++) {
-        const char *value = env_get_raw(VARIABLES[i].name);
+        const char *value;
         char *text;
 
-        if (value && (VARIABLES[i].kinds & 1u << kind) &&
-            asprintf(&text, "%s=%s", VARIABLES[i].name, value) >= 0) {
+        if (!(VARIABLES[i].kinds & 1u << kind))
+            continue;
+        value = env_get_raw(VARIABLES[i].name);
+        if (value && asprintf(&text, "%s=%s", VARIABLES[i].name, value) >= 0) {
             sink->text(sink, TAG_ENVIRONMENT, text);
             free(text);
         }
@@ -227,7 +229,7 @@ void key_derive(const struct cubby_program *program, const struct toolchain *too
 
     digest_init(&hash.digest, "cubby key v1");
     emit_fields(program, toolchain, &hash.sink);
-    digest_result(&hash.digest, ret_key);
+    digest_end(&hash.digest, ret_key);
 }
 
 /* ---- Explaining -------------------------------------------------------------------- */

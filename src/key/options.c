@@ -181,10 +181,10 @@ static int compare_options(const void *left, const void *right) {
 
 int options_parse(const struct option_dialect *dialect, const char *const *strings, size_t count,
                   struct options *ret_options, struct cubby_error *error) {
-    struct options options = {calloc(count + 1, sizeof(struct option)), 0};
+    struct options options = {count > 0 ? calloc(count, sizeof(struct option)) : NULL, 0};
     int result = 0;
 
-    if (!options.items)
+    if (count > 0 && !options.items)
         return error_no_memory(error);
     for (size_t i = 0; i < count && result == 0;) {
         size_t used = 1;
@@ -199,7 +199,7 @@ int options_parse(const struct option_dialect *dialect, const char *const *strin
             i += used;
         }
     }
-    if (result == 0 && dialect->sorted)
+    if (result == 0 && dialect->sorted && count > 0)
         qsort(options.items, options.count, sizeof(*options.items), compare_options);
     if (result == 0)
         *ret_options = options;

@@ -4,20 +4,16 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "key/scan.h"
-
 /* What must not go unnoticed: words that change with time, and words that read the file system. */
 static const char *const WORDS[PASTE_WORDS] = {"__DATE__", "__TIME__", "__has_include",
                                                "__has_include_next", "__has_embed"};
 
-bool paste_is_used(const char *text, size_t size) {
-    static const char *const OPERATORS[] = {"##", "%:%:", "?\?=?\?="};
+bool paste_is_used(const struct scan_text *text) {
+    const struct scan_marks *marks = &text->marks;
 
-    for (size_t i = 0; i < sizeof(OPERATORS) / sizeof(*OPERATORS); i++) {
-        if (scan_find_rare(text, text + size, OPERATORS[i]))
-            return true;
-    }
-    return false;
+    return (marks->hash && scan_find_rare(text->start, text->end, "##")) ||
+           (marks->digraph && scan_find_rare(text->start, text->end, "%:%:")) ||
+           (marks->trigraph && scan_find_rare(text->start, text->end, "?\?=?\?="));
 }
 
 static void add_piece(struct pieces *pieces, const char *piece, size_t length) {

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "key/scan.h"
+
 #define PASTE_WORDS 5
 #define PASTE_LONGEST 18 /* letters of the longest of the words */
 
@@ -19,7 +21,7 @@ struct pieces {
 };
 
 /* True if a text pastes, in any spelling of the operator. */
-bool paste_is_used(const char *text, size_t size);
+bool paste_is_used(const struct scan_text *text);
 
 /* Adds what a text spells. Its lines must have been joined. */
 void pieces_add(struct pieces *pieces, const char *text, size_t size);

@@ -21,8 +21,10 @@ static int compare_text(const void *left, const void *right) {
 
 static int copy_strings(const char *const *strings, size_t count, char ***ret_copy,
                         struct cubby_error *error) {
-    char **copy = calloc(count + 1, sizeof(*copy));
+    char **copy = count > 0 ? calloc(count + 1, sizeof(*copy)) : NULL;
 
+    if (count == 0)
+        return 0;
     if (!copy)
         return error_no_memory(error);
     *ret_copy = copy; /* the program owns it from here, also half filled */
@@ -55,7 +57,7 @@ static int copy_names(struct cubby_program *program, const struct cubby_program_
                              i);
     }
     result = copy_strings(options->names, options->name_count, &program->names, error);
-    if (result < 0)
+    if (result < 0 || options->name_count == 0)
         return result;
     qsort(program->names, options->name_count, sizeof(char *), compare_text);
     for (size_t i = 0; i < options->name_count; i++) {
@@ -76,21 +78,22 @@ static int compare_header(const void *left, const void *right) {
 
 static int copy_header(const struct cubby_header *header, struct program_header *ret_header,
                        struct cubby_error *error) {
-    char label[128];
+    const struct source_label label = {"the in-memory header", header->name};
 
     if (!header->name || !*header->name)
         return error_set(error, CUBBY_ERR_INVALID, "an in-memory header has no name");
-    snprintf(label, sizeof(label), "the in-memory header \"%.80s\"", header->name);
     ret_header->name = strdup(header->name);
     if (!ret_header->name)
         return error_no_memory(error);
-    return source_new(header->data, header->size, label, &ret_header->source, error);
+    return source_new(header->data, header->size, &label, &ret_header->source, error);
 }
 
 static int copy_headers(struct cubby_program *program, const struct cubby_program_options *options,
                         struct cubby_error *error) {
     size_t count = options->header_count;
 
+    if (count == 0)
+        return 0;
     program->headers = calloc(count + 1, sizeof(*program->headers));
     if (!program->headers)
         return error_no_memory(error);
@@ -116,6 +119,8 @@ static int copy_modules(struct cubby_program *program, const struct cubby_progra
                         struct cubby_error *error) {
     size_t count = options->extra_source_count;
 
+    if (count == 0)
+        return 0;
     program->inputs = calloc(count + 1, sizeof(*program->inputs));
     if (!program->inputs)
         return error_no_memory(error);
@@ -156,8 +161,8 @@ static void set_uncacheable(struct cubby_program *program, const char *format, .
 bool program_has_header(const struct cubby_program *program, const char *name) {
     struct program_header wanted = {(char *)name, NULL};
 
-    return bsearch(&wanted, program->headers, program->header_count, sizeof(wanted),
-                   compare_header) != NULL;
+    return program->header_count > 0 && bsearch(&wanted, program->headers, program->header_count,
+                                                sizeof(wanted), compare_header) != NULL;
 }
 
 static void weigh_words(struct cubby_program *program, const struct scan_words *words) {
@@ -182,14 +187,14 @@ static void weigh_text(struct cubby_program *program, const struct source *sourc
 
 /* An option's value or a name expression: it becomes part of what is compiled. */
 static void weigh_string(struct cubby_program *program, const char *text, bool *pastes) {
-    struct scan_text scan = {text, text + strlen(text), NULL, false};
+    struct scan_text scan = scan_as_is(text, strlen(text));
     struct scan_words words;
 
     scan_words(&scan, &words);
     weigh_words(program, &words);
     *pastes = *pastes || words.pastes;
     /* A macro of the command line may ask for files: -DHAS(x)=__has_include(x). */
-    if (strstr(text, "__has_"))
+    if (words.probes)
         program->reaches_files = true;
 }
 
@@ -459,24 +464,31 @@ static int program_from(struct source *source, const struct cubby_program_option
     return 0;
 }
 
+/* The text of a source, as its kind has to be. */
+static int read_source(const void *source, size_t size, const struct cubby_program_options *options,
+                       struct source **ret_text, struct cubby_error *error) {
+    const struct source_label label = {"the source", options->name};
+    char name[160];
+
+    if (options->source == CUBBY_SOURCE_CUDA)
+        return source_new(source, size, &label, ret_text, error);
+    snprintf(name, sizeof(name), "the source \"%.100s\"", options->name ? options->name : "");
+    return options->source == CUBBY_SOURCE_PTX
+               ? input_ptx_source(source, size, name, ret_text, error)
+               : input_nvvm_source(source, size, name, ret_text, error);
+}
+
 int cubby_program_new(const void *source, size_t size, const struct cubby_program_options *options,
                       struct cubby_program **ret_program, struct cubby_error *error) {
     struct cubby_program_options own;
     struct source *text;
-    char label[160];
     int result = check_options(options, &own, error);
 
     if (result < 0)
         return result;
     if (!source && size > 0)
         return error_set(error, CUBBY_ERR_INVALID, "the source is NULL but %zu bytes long", size);
-    snprintf(label, sizeof(label), "the source \"%.100s\"", own.name ? own.name : "");
-    if (own.source == CUBBY_SOURCE_PTX)
-        result = input_ptx_source(source, size, label, &text, error);
-    else if (own.source == CUBBY_SOURCE_NVVM)
-        result = input_nvvm_source(source, size, label, &text, error);
-    else
-        result = source_new(source, size, label, &text, error);
+    result = read_source(source, size, &own, &text, error);
     if (result < 0)
         return result;
     result = program_from(text, &own, ret_program, error);

@@ -28,20 +28,21 @@ static bool is_splice(const char *after, const char *end) {
     return after < end && *after == '\n';
 }
 
-/* True if a backslash and a line end follow each other anywhere, also as a trigraph. */
-static bool has_splice(const char *start, const char *end) {
-    static const char *const BACKSLASHES[] = {"\\", "?\?/"};
+/* True if a line end follows a backslash of this spelling anywhere. */
+static bool has_splice_by(const struct scan_text *text, const char *backslash) {
+    const char *at = text->start;
 
-    for (size_t i = 0; i < 2; i++) {
-        const char *at = start;
-
-        while ((at = scan_find_rare(at, end, BACKSLASHES[i]))) {
-            at += strlen(BACKSLASHES[i]);
-            if (is_splice(at, end))
-                return true;
-        }
+    while ((at = scan_find_rare(at, text->end, backslash))) {
+        at += strlen(backslash);
+        if (is_splice(at, text->end))
+            return true;
     }
     return false;
+}
+
+static bool has_splice(const struct scan_text *text) {
+    return (text->marks.backslash && has_splice_by(text, "\\")) ||
+           (text->marks.trigraph && has_splice_by(text, "?\?/"));
 }
 
 /* Where the line goes on that is spliced at this place; the place itself where none is. */
@@ -57,24 +58,67 @@ static const char *splice_end(const char *at, const char *end) {
     return (const char *)memchr(after, '\n', (size_t)(end - after)) + 1;
 }
 
-/* The text with its spliced lines joined, as a compiler reads it: new bytes, or NULL. */
-static char *join_lines(const char *start, const char *end, size_t *ret_size, bool *ret_guessed) {
-    char *joined = malloc((size_t)(end - start) + 1);
-    size_t size = 0;
+/* The first place from here on where a line may be spliced; the end where there is none. */
+static const char *next_backslash(const char *at, const struct scan_text *text) {
+    const char *end = text->end;
 
-    if (!joined)
-        return NULL;
-    for (const char *at = start; at < end;) {
-        const char *after = splice_end(at, end);
-
-        if (after == at)
-            joined[size++] = *after++;
-        else if (after - at != 2 && !(after - at == 3 && at[1] == '\r'))
-            *ret_guessed = true;
-        at = after;
+    if (!text->marks.trigraph) {
+        at = at < end ? memchr(at, '\\', (size_t)(end - at)) : NULL;
+        return at ? at : end;
     }
-    *ret_size = size;
-    return joined;
+    while (at < end && *at != '\\' && *at != '?')
+        at++;
+    return at;
+}
+
+/* A text being joined. Words may come into being where two lines meet, and only there. */
+struct joining {
+    char *start, *end;              /* what is joined so far */
+    const char *seam, *behind_seam; /* a stretch of it, and of what follows, to be looked at */
+    bool guessed;
+    struct scan_marks marks;
+};
+
+static void look_at_seam(struct joining *joining) {
+    const char *end = joining->behind_seam < joining->end ? joining->behind_seam : joining->end;
+
+    scan_mark(joining->seam, (size_t)(end - joining->seam), &joining->marks);
+}
+
+/* Two lines meet at the end of what is joined; seams that are near one another become one. */
+static void add_seam(struct joining *joining) {
+    size_t before = (size_t)(joining->end - joining->start);
+    const char *seam = joining->end - (before < SCAN_LONGEST ? before : SCAN_LONGEST);
+
+    if (seam > joining->behind_seam) {
+        look_at_seam(joining);
+        joining->seam = seam;
+    }
+    joining->behind_seam = joining->end + SCAN_LONGEST;
+}
+
+/* Copies a text with its spliced lines joined, as a compiler reads it, to where there is room for
+ * all of it. */
+static void join_lines(const struct scan_text *text, struct joining *joining) {
+    const char *at = text->start, *end = text->end;
+
+    while (at < end) {
+        const char *next = next_backslash(at, text);
+        const char *after = next < end ? splice_end(next, end) : next;
+
+        if (after == next)
+            next += next < end; /* it is none */
+        memcpy(joining->end, at, (size_t)(next - at));
+        joining->end += next - at;
+        at = next;
+        if (after > next) {
+            at = after;
+            add_seam(joining);
+            if (after - next != 2 && !(after - next == 3 && next[1] == '\r'))
+                joining->guessed = true;
+        }
+    }
+    look_at_seam(joining);
 }
 
 size_t scan_line_number(const struct scan_text *text, const char *original, size_t size,
@@ -94,17 +138,30 @@ size_t scan_line_number(const struct scan_text *text, const char *original, size
     return number;
 }
 
-int scan_open(const char *text, size_t size, struct scan_text *ret_text) {
-    bool guessed = false;
-    char *joined = NULL;
+struct scan_text scan_as_is(const char *text, size_t size) {
+    struct scan_text scan = {.start = text, .end = text + size};
 
-    if (has_splice(text, text + size)) {
-        joined = join_lines(text, text + size, &size, &guessed);
-        if (!joined)
-            return CUBBY_ERR_NO_MEMORY;
-        text = joined;
-    }
-    *ret_text = (struct scan_text){text, text + size, joined, guessed};
+    scan_mark(text, size, &scan.marks);
+    return scan;
+}
+
+int scan_open(const char *text, size_t size, struct scan_text *ret_text) {
+    struct scan_text scan = scan_as_is(text, size);
+    struct joining joining = {.marks = scan.marks};
+
+    *ret_text = scan;
+    if (!has_splice(&scan))
+        return 0;
+    ret_text->joined = malloc(size + 1);
+    if (!ret_text->joined)
+        return CUBBY_ERR_NO_MEMORY;
+    joining.start = joining.end = ret_text->joined;
+    joining.seam = joining.behind_seam = joining.start;
+    join_lines(&scan, &joining);
+    ret_text->start = joining.start;
+    ret_text->end = joining.end;
+    ret_text->marks = joining.marks;
+    ret_text->guessed = joining.guessed;
     return 0;
 }
 
@@ -193,13 +250,15 @@ static bool read_literal(const char *at, const char *end, struct scan_reference 
 typedef void (*directive_visit)(const char *at, void *context);
 
 static void each_directive(const struct scan_text *text, directive_visit visit, void *context) {
-    static const char *const INTRODUCERS[] = {"#", "%:", "?\?="};
+    const struct scan_marks *marks = &text->marks;
+    const char *const introducers[] = {marks->hash ? "#" : NULL, marks->digraph ? "%:" : NULL,
+                                       marks->trigraph ? "?\?=" : NULL};
 
-    for (size_t i = 0; i < sizeof(INTRODUCERS) / sizeof(*INTRODUCERS); i++) {
+    for (size_t i = 0; i < sizeof(introducers) / sizeof(*introducers); i++) {
         const char *at = text->start;
 
-        while ((at = scan_find_rare(at, text->end, INTRODUCERS[i]))) {
-            at += strlen(INTRODUCERS[i]);
+        while (introducers[i] && (at = scan_find_rare(at, text->end, introducers[i]))) {
+            at += strlen(introducers[i]);
             visit(at, context);
         }
     }
@@ -297,8 +356,9 @@ static bool read_argument(const struct scan_text *text, const char *at,
 /* As far as a look at one line can tell: behind "//", or a line of a block comment. */
 static bool in_comment(const struct scan_text *text, const char *at) {
     const char *line = line_start(text, at);
+    const char *first = skip_blanks(line, text->end);
 
-    return find(line, at, "//") || *skip_blanks(line, text->end) == '*';
+    return find(line, at, "//") || (first < text->end && *first == '*');
 }
 
 void scan_probe_macros(const struct scan_text *text, struct names *macros) {

@@ -15,14 +15,36 @@
  * one byte is several times as fast as that for a word. */
 const char *scan_find_rare(const char *at, const char *end, const char *word);
 
+/* What there is anywhere in a text; nobody need look for what there is not. */
+struct scan_marks {
+    bool foreign;   /* a NUL byte, or a byte beyond ASCII */
+    bool hash;      /* # */
+    bool digraph;   /* %: */
+    bool trigraph;  /* ?\? */
+    bool backslash; /* \ */
+    bool name;      /* FILE, assert or source_location */
+    bool date;      /* __DATE__ */
+    bool time;      /* __TIME__ */
+    bool probe;     /* __has_ */
+};
+
+#define SCAN_LONGEST 15 /* bytes of the longest of these words */
+
+/* Adds what these bytes hold. */
+void scan_mark(const char *text, size_t size, struct scan_marks *marks);
+
 /* A text as the compiler's directives see it: lines that end in a backslash joined. */
 struct scan_text {
     const char *start;
     const char *end;
-    char *joined; /* owned; NULL where there was nothing to join */
+    struct scan_marks marks; /* of the text before and after it was joined */
+    char *joined;            /* owned; NULL where there was nothing to join */
     bool guessed; /* some lines were joined that not every compiler joins: at a backslash with
                      blanks behind it, or at its trigraph */
 };
+
+/* The text as it is, no line joined to another; it must outlive the result, which owns nothing. */
+struct scan_text scan_as_is(const char *text, size_t size);
 
 /* Prepares size bytes, which must outlive it. Returns 0 or NO_MEMORY. */
 int scan_open(const char *text, size_t size, struct scan_text *ret_text);

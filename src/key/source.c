@@ -65,37 +65,49 @@ static void list_probes(struct source *source, const struct scan_text *text) {
     names_free(&macros);
 }
 
-/* Looks through the text once for all who will ask. */
-static void look_through(struct source *source) {
-    struct scan_text text;
-
-    if (scan_open(source->text, source->size, &text) < 0) {
-        source->failed = true;
-        return;
-    }
-    scan_includes(&text, add_include, source);
-    scan_words(&text, &source->words);
+/* Learns from a text, once, what anyone will ask. */
+static void learn(struct source *source, const struct scan_text *text) {
+    scan_includes(text, add_include, source);
+    scan_words(text, &source->words);
     if (source->words.probes)
-        list_probes(source, &text);
+        list_probes(source, text);
     if (source->words.pastes)
-        pieces_add(&source->pieces, text.start, (size_t)(text.end - text.start));
-    scan_close(&text);
+        pieces_add(&source->pieces, text->start, (size_t)(text->end - text->start));
 }
 
-static int check_text(const void *data, size_t size, const char *label, struct cubby_error *error) {
-    const char *nul = size > 0 ? memchr(data, '\0', size) : NULL;
+/* What a text must be that has more than ASCII in it, or NUL bytes. */
+static int check_text(const struct source *source, const struct source_label *label,
+                      struct cubby_error *error) {
+    const char *nul = memchr(source->text, '\0', source->size);
+    const char *name = label->name ? label->name : "";
     size_t offset;
 
     if (nul)
         return error_set(error, CUBBY_ERR_INVALID,
-                         "%s has a NUL byte at offset %zu: the compiler would stop reading there; "
-                         "expected text in UTF-8",
-                         label, (size_t)(nul - (const char *)data));
-    if (!utf8_is_valid(data, size, &offset))
+                         "%s \"%.100s\" has a NUL byte at offset %zu: the compiler would stop "
+                         "reading there; expected text in UTF-8",
+                         label->what, name, (size_t)(nul - source->text));
+    if (!utf8_is_valid(source->text, source->size, &offset))
         log_line(CUBBY_LOG_WARN,
-                 "%s is not valid UTF-8 at offset %zu: the compiler may misread what follows",
-                 label, offset);
+                 "%s \"%.100s\" is not valid UTF-8 at offset %zu: the compiler may misread what "
+                 "follows",
+                 label->what, name, offset);
     return 0;
+}
+
+static int look_through(struct source *source, const struct source_label *label,
+                        struct cubby_error *error) {
+    struct scan_text text;
+    int result = 0;
+
+    if (scan_open(source->text, source->size, &text) < 0)
+        return error_no_memory(error);
+    if (text.marks.foreign)
+        result = check_text(source, label, error);
+    if (result == 0)
+        learn(source, &text);
+    scan_close(&text);
+    return source->failed ? error_no_memory(error) : result;
 }
 
 int source_new_bytes(const void *data, size_t size, struct source **ret_source,
@@ -118,22 +130,19 @@ int source_new_bytes(const void *data, size_t size, struct source **ret_source,
     return 0;
 }
 
-int source_new(const void *data, size_t size, const char *label, struct source **ret_source,
-               struct cubby_error *error) {
+int source_new(const void *data, size_t size, const struct source_label *label,
+               struct source **ret_source, struct cubby_error *error) {
     struct source *source;
-    int result = check_text(data, size, label, error);
+    int result = source_new_bytes(data, size, &source, error);
 
-    if (result == 0)
-        result = source_new_bytes(data, size, &source, error);
     if (result < 0)
         return result;
-    look_through(source);
-    if (source->failed) {
+    result = look_through(source, label, error);
+    if (result == 0)
+        *ret_source = source;
+    else
         source_unref(source);
-        return error_no_memory(error);
-    }
-    *ret_source = source;
-    return 0;
+    return result;
 }
 
 int source_from_file(const char *path, struct source **ret_source, struct cubby_error *error) {

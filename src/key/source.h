@@ -19,12 +19,18 @@ struct source_include {
 
 struct source; /* immutable, reference-counted */
 
+/* What a text is called in messages: the source "saxpy.cu". */
+struct source_label {
+    const char *what;
+    const char *name; /* NULL for none */
+};
+
 /*
- * Copies and digests a text. label names it in messages.
+ * Copies and digests a text.
  * Returns 0, INVALID for NUL bytes within, or NO_MEMORY.
  */
-int source_new(const void *data, size_t size, const char *label, struct source **ret_source,
-               struct cubby_error *error);
+int source_new(const void *data, size_t size, const struct source_label *label,
+               struct source **ret_source, struct cubby_error *error);
 
 /* Copies and digests bytes that no preprocessor reads: nothing is looked for in them. */
 int source_new_bytes(const void *data, size_t size, struct source **ret_source,

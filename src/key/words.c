@@ -1,94 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words in a text that tie what is compiled to its name or to the time. Every source is looked
- * through for them before it is compiled, so this is written to be about as fast as reading is.
+ * What a text holds that ties it to its name, to the time or to files, or that changes how it is
+ * read. Every source is looked through before it is compiled, so this is to be about as fast as
+ * reading is: a sieve tells what a chunk may hold, and only that is looked for.
  */
 #include <string.h>
 
 #include "key/paste.h"
 #include "key/scan.h"
-#include "util/lanes.h"
+#include "key/sieve.h"
 
-/* True if "assert", "source_location" or "__has_" may begin in this block or up to 9 bytes before
- * it: it has "ss", any byte, "r", or it has "_l", or "as_". Up to 3 bytes behind the block are
- * read.
- */
-static bool block_may_have_word(const char *block) {
-    lanes found = {0};
-
-    for (size_t i = 0; i < LANES_BLOCK; i += LANES) {
-        lanes first = lanes_at(block + i), second = lanes_at(block + i + 1);
-        lanes second_s = (lanes)(second == 's');
-
-        found |= second_s & (lanes)((first == 's') & (lanes_at(block + i + 3) == 'r'));
-        found |= second_s & (lanes)((first == 'a') & (lanes_at(block + i + 2) == '_'));
-        found |= (lanes)((first == '_') & (second == 'l'));
-    }
-    return lanes_any(found, 0xff);
-}
-
-static bool has_word(const char *start, const char *end, const char *word) {
-    return memmem(start, (size_t)(end - start), word, strlen(word)) != NULL;
-}
-
-/* What was seen of the words that lack a rare byte. */
-struct common {
-    bool name;  /* "assert" or "source_location" */
-    bool probe; /* "__has_" */
+/* A chunk and its text, beyond which nothing is read. */
+struct chunk {
+    const char *text;
+    const char *text_end;
+    const char *start;
+    const char *end;
 };
 
-static void look_for_common(const char *start, const char *end, struct common *seen) {
-    seen->name =
-        seen->name || has_word(start, end, "assert") || has_word(start, end, "source_location");
-    seen->probe = seen->probe || has_word(start, end, "__has_");
+/* True if a word of which some part begins in the chunk is there. */
+static bool has_word(const struct chunk *chunk, const char *word) {
+    const char *from =
+        chunk->start - chunk->text < SCAN_LONGEST ? chunk->text : chunk->start - SCAN_LONGEST;
+    const char *to =
+        chunk->text_end - chunk->end < SCAN_LONGEST ? chunk->text_end : chunk->end + SCAN_LONGEST;
+
+    return memmem(from, (size_t)(to - from), word, strlen(word)) != NULL;
 }
 
-/* Block by block, and only where a block may have one of them, word by word, with room for a word
- * that crosses its ends. */
-static struct common find_common(const struct scan_text *text) {
-    struct common seen = {false, false};
-    const char *at = text->start;
+static bool has_rare(const struct chunk *chunk, const char *word) {
+    const char *to = chunk->end < chunk->text_end ? chunk->end + 1 : chunk->end;
 
-    for (; text->end - at >= LANES_BLOCK + LANES; at += LANES_BLOCK) {
-        const char *start = at - text->start < LANES ? text->start : at - LANES;
-
-        if (block_may_have_word(at))
-            look_for_common(start, at + LANES_BLOCK + LANES, &seen);
-    }
-    look_for_common(at - text->start < LANES ? text->start : at - LANES, text->end, &seen);
-    return seen;
+    return scan_find_rare(chunk->start, to, word) != NULL;
 }
 
-/* What was seen of the words that end in E and, but for FILE, two underscores. */
-struct macros {
-    bool file, date, time;
-};
+/* Words that end in E and, but for FILE, two underscores. */
+static void find_macros(const struct chunk *chunk, struct scan_marks *marks) {
+    const char *at = chunk->start;
 
-static struct macros find_macros(const struct scan_text *text) {
-    struct macros seen = {false, false, false};
-    const char *at = text->start;
-
-    for (; (at = memchr(at, 'E', (size_t)(text->end - at))); at++) {
-        bool marked = text->end - at >= 3 && memcmp(at + 1, "__", 2) == 0;
-        size_t before = (size_t)(at - text->start);
+    for (; (at = memchr(at, 'E', (size_t)(chunk->end - at))); at++) {
+        bool marked = chunk->text_end - at >= 3 && memcmp(at + 1, "__", 2) == 0;
+        size_t before = (size_t)(at - chunk->text);
 
         if (before >= 3 && memcmp(at - 3, "FIL", 3) == 0)
-            seen.file = true;
+            marks->name = true;
         else if (marked && before >= 5 && memcmp(at - 5, "__DAT", 5) == 0)
-            seen.date = true;
+            marks->date = true;
         else if (marked && before >= 5 && memcmp(at - 5, "__TIM", 5) == 0)
-            seen.time = true;
+            marks->time = true;
     }
-    return seen;
+}
+
+/* Adds what a chunk holds, of which the sieve told what it may hold. What is known is not looked
+ * for again. */
+static void look_at_chunk(const struct chunk *chunk, unsigned may, struct scan_marks *marks) {
+    marks->foreign = marks->foreign || may & SIEVE_FOREIGN;
+    marks->hash = marks->hash || may & SIEVE_HASH;
+    marks->backslash = marks->backslash || may & SIEVE_BACKSLASH;
+    if (may & SIEVE_SPELLED) {
+        marks->digraph = marks->digraph || has_rare(chunk, "%:");
+        marks->trigraph = marks->trigraph || has_rare(chunk, "?\?");
+    }
+    if (may & SIEVE_E)
+        find_macros(chunk, marks);
+    if (may & SIEVE_SSE)
+        marks->name = marks->name || has_word(chunk, "assert");
+    if (may & SIEVE_L)
+        marks->name = marks->name || has_word(chunk, "source_location");
+    if (may & SIEVE_AS_)
+        marks->probe = marks->probe || has_word(chunk, "__has_");
+}
+
+/* The sieve of the last bytes of a text, with blanks behind them. */
+static unsigned sieve_rest(const char *at, const char *end) {
+    char chunk[SIEVE_CHUNK + SIEVE_AHEAD];
+
+    memset(chunk, ' ', sizeof(chunk));
+    memcpy(chunk, at, (size_t)(end - at));
+    return sieve_chunk(chunk);
+}
+
+void scan_mark(const char *text, size_t size, struct scan_marks *marks) {
+    struct chunk chunk = {.text = text, .text_end = text + size, .start = text};
+
+    for (; chunk.start < chunk.text_end; chunk.start = chunk.end) {
+        size_t left = (size_t)(chunk.text_end - chunk.start);
+        unsigned may = left < SIEVE_CHUNK + SIEVE_AHEAD ? sieve_rest(chunk.start, chunk.text_end)
+                                                        : sieve_chunk(chunk.start);
+
+        chunk.end = chunk.start + (left < SIEVE_CHUNK ? left : SIEVE_CHUNK);
+        if (may)
+            look_at_chunk(&chunk, may, marks);
+    }
 }
 
 void scan_words(const struct scan_text *text, struct scan_words *ret_words) {
-    struct macros seen = find_macros(text);
-    struct common common = find_common(text);
+    const struct scan_marks *marks = &text->marks;
 
-    ret_words->pastes = paste_is_used(text->start, (size_t)(text->end - text->start));
+    ret_words->pastes = paste_is_used(text);
     /* Pasting can make __FILE__ out of pieces. */
-    ret_words->uses_name = seen.file || ret_words->pastes || common.name;
-    ret_words->probes = common.probe;
-    ret_words->volatile_macro = seen.date ? "__DATE__" : seen.time ? "__TIME__" : NULL;
+    ret_words->uses_name = marks->name || ret_words->pastes;
+    ret_words->probes = marks->probe;
+    ret_words->volatile_macro = marks->date ? "__DATE__" : marks->time ? "__TIME__" : NULL;
 }
