@@ -129,6 +129,11 @@ START_TEST(buffers_are_checked) {
     buffers[0].address = 0x1000;
     buffers[1].size = 255;
     assert_failure(cubby_engine_enqueue(engine, &call, &error), CUBBY_ERR_INVALID, "expected 256");
+    call.dims = NULL; /* although the values before were these */
+    assert_failure(cubby_engine_enqueue(engine, &call, &error), CUBBY_ERR_INVALID, "dims");
+    call.dims = &n;
+    call.buffers = NULL;
+    assert_failure(cubby_engine_enqueue(engine, &call, &error), CUBBY_ERR_INVALID, "input x");
     call.dim_count = 0;
     assert_failure(cubby_engine_enqueue(engine, &call, &error), CUBBY_ERR_INVALID, "dim");
     ck_assert(!cubby_engine_has_context(engine));

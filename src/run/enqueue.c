@@ -84,7 +84,7 @@ static int set_shape(struct cubby_engine *engine, const int64_t *dims, size_t di
     int result;
 
     if (shape->serial > 0 && dim_count == engine->plan->dim_count &&
-        (size == 0 || memcmp(shape->dims, dims, size) == 0))
+        (size == 0 || (dims && memcmp(shape->dims, dims, size) == 0)))
         return 0;
     result = cubby_engine_plan_evaluate(engine->plan, dims, dim_count, &geometry, error);
     if (result < 0)
@@ -125,6 +125,7 @@ static int check_buffer(const struct cubby_engine *engine, size_t tensor,
 /* Takes the buffers, which stand for all tensors but scratch. */
 static int set_buffers(struct cubby_engine *engine, const struct cubby_engine_call *call,
                        struct cubby_error *error) {
+    const size_t given = call->buffers ? call->buffer_count : 0;
     size_t next = 0;
     int result = 0;
 
@@ -133,8 +134,7 @@ static int set_buffers(struct cubby_engine *engine, const struct cubby_engine_ca
 
         if (engine->plan->tensors[i].role == CUBBY_ROLE_SCRATCH)
             continue;
-        result = check_buffer(engine, i, next < call->buffer_count ? &call->buffers[next] : &NONE,
-                              error);
+        result = check_buffer(engine, i, next < given ? &call->buffers[next] : &NONE, error);
         if (result == 0)
             engine->addresses[i] = call->buffers[next++].address;
     }
