@@ -154,7 +154,7 @@ static int file_remove(struct cubby_backend *backend, enum cubby_entry_kind kind
     return fail(file, "remove from", error);
 }
 
-/* ---- All entries ---------------------------------------------------------------------------- */
+/* ---- All entries ------------------------------------------------------------------------- */
 
 struct iteration {
     cubby_entry_visitor visit;
@@ -242,8 +242,7 @@ static int file_trim(struct cubby_backend *backend, const struct cubby_trim_limi
                            : file_evict(file, limits, ret_trimmed, error);
 }
 
-/* ---- Counters ----------------------------------------------------------------------------------
- */
+/* ---- Counters ---------------------------------------------------------------------------- */
 
 static void add_counters(struct account *account, const void *context) {
     counters_add(&account->counters, context);
@@ -297,8 +296,7 @@ static int file_flush(struct cubby_backend *backend, struct cubby_error *error) 
                : 0;
 }
 
-/* ---- Flights ------------------------------------------------------------------------------------
- */
+/* ---- Flights ----------------------------------------------------------------------------- */
 
 static int file_lock_key(struct cubby_backend *backend, enum cubby_entry_kind kind,
                          const struct cubby_key *key, uint64_t timeout_ns,
@@ -314,8 +312,7 @@ static void file_unlock_key(struct cubby_backend *backend, struct cubby_key_lock
     key_lock_give(lock);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------
- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static void file_close(struct cubby_backend *backend) {
     struct file_backend *file = file_of(backend);

@@ -20,7 +20,7 @@
 /* Where the name begins in the path of an entry: behind the two digits of its folder. */
 #define NAME_OFFSET 3
 
-/* ---- Opening ---------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static int open_fan_out(int folder, const char *path) {
     char name[NAME_OFFSET] = {path[0], path[1], '\0'};

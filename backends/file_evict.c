@@ -34,7 +34,7 @@
 /* What killed processes did not tell adds up: so often the entries themselves are summed. */
 #define WALK_SECONDS 86400
 
-/* ---- Temporaries ------------------------------------------------------------------------ */
+/* ---- Temporaries ------------------------------------------------------------------------- */
 
 size_t file_sweep(const struct file_backend *file, bool remove) {
     DIR *stream = file_open_stream(file->tmp, ".");
@@ -58,7 +58,7 @@ size_t file_sweep(const struct file_backend *file, bool remove) {
     return count;
 }
 
-/* ---- Choosing and removing ---------------------------------------------------------------- */
+/* ---- Choosing and removing --------------------------------------------------------------- */
 
 struct census {
     struct file_entry *entries;
@@ -125,7 +125,7 @@ static void remove_oldest(struct file_backend *file, struct census *census,
     }
 }
 
-/* ---- The shared total ------------------------------------------------------------------------ */
+/* ---- The shared total -------------------------------------------------------------------- */
 
 /* What a walk found. */
 struct finding {
@@ -344,8 +344,7 @@ int file_evict(struct file_backend *file, const struct cubby_trim_limits *limits
     return evict(file, limits, NULL, ORDERED, ret_trimmed, error);
 }
 
-/* ---- After a put ------------------------------------------------------------------------------
- */
+/* ---- After a put ------------------------------------------------------------------------- */
 
 /* What one eviction removes. */
 static uint64_t batch_of(const struct file_backend *file) {

@@ -109,7 +109,7 @@ static int inspect_entries(struct inspection *inspection, enum cubby_entry_kind 
     return result;
 }
 
-/* ---- Folders -------------------------------------------------------------------------------- */
+/* ---- Folders ----------------------------------------------------------------------------- */
 
 /* A folder of entries that others can write: they could have put anything there. */
 static int inspect_rights(const struct inspection *inspection, enum cubby_entry_kind kind,

@@ -84,7 +84,7 @@ static int lock_within(struct cubby_key_lock *lock, uint64_t timeout_ns) {
     return 0;
 }
 
-/* ---- What dead holders left --------------------------------------------------------------- */
+/* ---- What dead holders left -------------------------------------------------------------- */
 
 /* Removes a file that no one holds. One who has it open already and locks it next finds that it has
  * no name. */
@@ -120,7 +120,7 @@ static void sweep(int folder) {
     closedir(stream);
 }
 
-/* ---- Taking and giving ---------------------------------------------------------------------- */
+/* ---- Taking and giving ------------------------------------------------------------------- */
 
 static int fail(const struct key_locks *locks, struct cubby_error *error) {
     if (errno == EWOULDBLOCK)

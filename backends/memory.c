@@ -46,7 +46,7 @@ struct memory_backend {
     struct shard shards[SHARDS];
 };
 
-/* ---- All locks, across a fork --------------------------------------------------------- */
+/* ---- All locks, across a fork ------------------------------------------------------------ */
 
 static void hold_locks(void *context) {
     struct memory_backend *memory = context;
@@ -65,7 +65,7 @@ static void release_locks(void *context, bool in_child) {
         pthread_mutex_unlock(&memory->shards[i].lock);
 }
 
-/* ---- One shard, its lock held ---------------------------------------------------------- */
+/* ---- One shard, its lock held ------------------------------------------------------------ */
 
 static uint64_t key_hash(enum cubby_entry_kind kind, const struct cubby_key *key) {
     uint64_t hash;
@@ -176,7 +176,7 @@ static void evict_down_to(struct memory_backend *memory, uint64_t size,
     }
 }
 
-/* ---- Operations ----------------------------------------------------------------------------- */
+/* ---- Operations -------------------------------------------------------------------------- */
 
 static int memory_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
                       const struct cubby_key *key, struct cubby_blob **ret_blob,

@@ -107,7 +107,7 @@ static int sqlite_peek(struct cubby_backend *backend, enum cubby_entry_kind kind
     return find_row(sqlite_of(backend), kind, key, false, ret_blob, error);
 }
 
-/* ---- Keeping within the cap ----------------------------------------------------------------- */
+/* ---- Keeping within the cap -------------------------------------------------------------- */
 
 static uint64_t total_bytes(struct connection *connection) {
     sqlite3_stmt *statement = connection->statements[STATEMENT_TOTAL];
@@ -196,7 +196,7 @@ static int shrink(const struct sqlite_backend *sqlite, struct connection *connec
                : sqlite_fail(sqlite, connection->db, code, "write to the store", error);
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------- */
 
 static void write_uses(struct sqlite_backend *sqlite, struct connection *connection) {
     sqlite3_stmt *statement = connection->statements[STATEMENT_TOUCH];
@@ -364,8 +364,7 @@ static int sqlite_trim(struct cubby_backend *backend, const struct cubby_trim_li
     return result;
 }
 
-/* ---- Counters ----------------------------------------------------------------------------------
- */
+/* ---- Counters ---------------------------------------------------------------------------- */
 
 /* Each counter's name in its table, and where it lies. */
 static const struct {
@@ -444,8 +443,7 @@ static int sqlite_flush(struct cubby_backend *backend, struct cubby_error *error
     return pending ? sqlite_count(backend, &NONE, error) : 0;
 }
 
-/* ---- Statistics --------------------------------------------------------------------------------
- */
+/* ---- Statistics -------------------------------------------------------------------------- */
 
 static int add_total(sqlite3_stmt *row, void *context) {
     struct cubby_store_stats *stats = context;
@@ -485,8 +483,7 @@ static int sqlite_stats(struct cubby_backend *backend, struct cubby_store_stats 
     return 0;
 }
 
-/* ---- Flights ------------------------------------------------------------------------------------
- */
+/* ---- Flights ----------------------------------------------------------------------------- */
 
 static int sqlite_lock_key(struct cubby_backend *backend, enum cubby_entry_kind kind,
                            const struct cubby_key *key, uint64_t timeout_ns,
@@ -503,8 +500,7 @@ static void sqlite_unlock_key(struct cubby_backend *backend, struct cubby_key_lo
     key_lock_give(lock);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------
- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static void sqlite_free(struct sqlite_backend *sqlite) {
     pthread_cond_destroy(&sqlite->changed);

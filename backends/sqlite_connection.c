@@ -46,7 +46,7 @@ int sqlite_fail(const struct sqlite_backend *sqlite, sqlite3 *db, int code, cons
     }
 }
 
-/* ---- Opening ---------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static int note_wal_size(void *context, sqlite3 *db, const char *name, int pages) {
     (void)db;
@@ -125,7 +125,7 @@ static int connection_open(struct sqlite_backend *sqlite, struct connection **re
     return result;
 }
 
-/* ---- Sharing out -------------------------------------------------------------------------- */
+/* ---- Sharing out ------------------------------------------------------------------------- */
 
 static void close_list(struct connection *connection) {
     while (connection) {
@@ -222,7 +222,7 @@ void connection_close_all(struct sqlite_backend *sqlite) {
     sqlite->idle = NULL;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------- */
 
 /* Brings the WAL into the database, if no writer is at work. */
 static void checkpoint(struct connection *connection) {

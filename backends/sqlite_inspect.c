@@ -12,8 +12,7 @@ struct inspection {
     void *context;
 };
 
-/* ---- Structure --------------------------------------------------------------------------------
- */
+/* ---- Structure --------------------------------------------------------------------------- */
 
 /* It cannot be mended row by row. Who opens the database next, alone, sets it aside. */
 static int report_structure(sqlite3_stmt *row, void *context) {
@@ -32,8 +31,7 @@ static int report_structure(sqlite3_stmt *row, void *context) {
     return inspection->visit(&finding, inspection->context);
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------- */
 
 #define BAD_ROWS                                                                                   \
     "SELECT id, kind, key FROM entry WHERE typeof(key) <> 'blob' OR length(key) <> 32 OR "         \

@@ -107,7 +107,7 @@ void makers_leave(const struct sqlite_backend *sqlite) {
     flock(sqlite->users, LOCK_UN);
 }
 
-/* ---- Writers and checkpoints ---------------------------------------------------------------- */
+/* ---- Writers and checkpoints ------------------------------------------------------------- */
 
 int writers_enter(const struct connection *connection) {
     int fd = connection->lock;

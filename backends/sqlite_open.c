@@ -119,7 +119,7 @@ static int choose_immutable(struct sqlite_backend *sqlite, struct cubby_error *e
     return sqlite->uri ? 0 : error_no_memory(error);
 }
 
-/* ---- The database -------------------------------------------------------------------------- */
+/* ---- The database ------------------------------------------------------------------------ */
 
 static int pragma_number(sqlite3 *db, const char *sql, sqlite3_int64 *ret_number) {
     sqlite3_stmt *statement = NULL;
@@ -287,8 +287,7 @@ static int prepare_database(struct sqlite_backend *sqlite, struct cubby_error *e
     return result;
 }
 
-/* ---- Damage ------------------------------------------------------------------------------------
- */
+/* ---- Damage ------------------------------------------------------------------------------ */
 
 static void rename_with_suffix(const char *path, const char *suffix, const char *stamp) {
     char *from = NULL, *to = NULL;

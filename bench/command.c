@@ -13,7 +13,7 @@
 
 #define MS 1000000u
 
-/* ---- The command line --------------------------------------------------------------------- */
+/* ---- The command line -------------------------------------------------------------------- */
 
 enum { OPTION_JSON = 256, OPTION_QUICK, OPTION_RUNS, OPTION_FILTER };
 
@@ -65,7 +65,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 const struct argp COMMAND_ARGP = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
 
-/* ---- The beginning -------------------------------------------------------------------------- */
+/* ---- The beginning ----------------------------------------------------------------------- */
 
 /* --runs, where it was given, counts for more than --quick. */
 static void complete_plan(struct plan *plan, bool quick) {
@@ -107,7 +107,7 @@ void command_show(struct command *command, const json_t *machine) {
     command->bench.show = report_table_row;
 }
 
-/* ---- The end -------------------------------------------------------------------------------- */
+/* ---- The end ----------------------------------------------------------------------------- */
 
 /* Writes the report and closes the stream; 0 or -1. */
 static int dump(const json_t *report, FILE *stream) {

@@ -26,7 +26,7 @@ struct gpu_engine {
 extern const struct gpu_engine GPU_ENGINES[];
 extern const size_t GPU_ENGINE_COUNT;
 
-/* ---- A plan with buffers: gpu_shape.c ------------------------------------------------------- */
+/* ---- A plan with buffers: gpu_shape.c ---------------------------------------------------- */
 
 struct gpu_shape {
     struct cubby_engine_plan *plan;
@@ -46,7 +46,7 @@ int gpu_engine_open(const struct gpu_bench *gpu, const struct gpu_shape *shape,
                     const struct cubby_runtime_settings *settings, struct cubby_cache *cache,
                     struct cubby_engine **ret_engine, struct cubby_error *error);
 
-/* ---- The floor: gpu_floor.c ---------------------------------------------------------- */
+/* ---- The floor: gpu_floor.c -------------------------------------------------------------- */
 
 /* The launches of a plan for one shape, put into a stream by the driver's own functions. */
 struct gpu_floor;
@@ -68,7 +68,7 @@ int gpu_floor_wait(struct gpu_floor *floor);
 int gpu_floor_record(struct gpu_floor *floor, struct cubby_error *error);
 int gpu_floor_replay(struct gpu_floor *floor);
 
-/* ---- The rows ------------------------------------------------------------------------ */
+/* ---- The rows ---------------------------------------------------------------------------- */
 
 void gpu_run_rows(const struct gpu_bench *gpu);   /* gpu_runs.c */
 void gpu_serve_rows(const struct gpu_bench *gpu); /* gpu_serves.c */

@@ -32,7 +32,7 @@ struct gpu_floor {
     bool entered;
 };
 
-/* ---- Arguments ------------------------------------------------------------------------------- */
+/* ---- Arguments --------------------------------------------------------------------------- */
 
 /* The address of a tensor: of a buffer of the shape, or of scratch memory, made where it is new. */
 static int address_of(struct gpu_floor *floor, const char *name, uint64_t *ret_address,
@@ -110,7 +110,7 @@ static int set_arguments(struct gpu_floor *floor, struct cubby_error *error) {
     return result;
 }
 
-/* ---- Life ---------------------------------------------------------------------------- */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 static int compile(struct gpu_floor *floor, bool is_specialized, struct cubby_error *error) {
     struct cubby_program *program;
@@ -201,7 +201,7 @@ void gpu_floor_unload(struct gpu_floor *floor) {
     floor->module = NULL;
 }
 
-/* ---- Running ------------------------------------------------------------------------- */
+/* ---- Running ----------------------------------------------------------------------------- */
 
 int gpu_floor_launch(struct gpu_floor *floor) {
     const struct driver_api *api = &floor->context->driver->api;

@@ -16,7 +16,7 @@ struct runner {
     unsigned count;
 };
 
-/* ---- The works ----------------------------------------------------------------------- */
+/* ---- The works --------------------------------------------------------------------------- */
 
 static bool is_full(struct runner *runner) {
     return ++runner->count % QUEUED == 0;
@@ -98,7 +98,7 @@ static void finish(const struct gpu_bench *gpu, struct row *row, struct runner *
     close_runner(floor);
 }
 
-/* ---- The rows ------------------------------------------------------------------------ */
+/* ---- The rows ---------------------------------------------------------------------------- */
 
 /* "enqueue/mlp/lazy": a run among others; "run/mlp/lazy": one that is waited for. */
 static void measure_strategy(const struct gpu_bench *gpu, const struct gpu_shape *shape,

@@ -25,7 +25,7 @@ struct side {
     struct device_stream *stream;
 };
 
-/* ---- The works ----------------------------------------------------------------------- */
+/* ---- The works --------------------------------------------------------------------------- */
 
 static int enqueue_from(struct side *side, size_t first, unsigned rounds) {
     int result = 0;
@@ -117,7 +117,7 @@ static void close_side(struct side *side) {
     device_context_unref(side->context);
 }
 
-/* ---- The rows ------------------------------------------------------------------------ */
+/* ---- The rows ---------------------------------------------------------------------------- */
 
 /* A row that failed to open; one that the device or the driver is too little for is left out. */
 static void tell(const struct gpu_bench *gpu, struct row *row, int result,

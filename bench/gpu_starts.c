@@ -13,7 +13,7 @@ struct start {
     const char *path; /* of the runtime cache; NULL for none */
 };
 
-/* ---- The works ----------------------------------------------------------------------- */
+/* ---- The works --------------------------------------------------------------------------- */
 
 /* Compiled kernels at hand: they are loaded, and run. */
 static int bare_start(void *context) {
@@ -75,7 +75,7 @@ static int warm_start(void *context) {
     return start_engine(context, &stats, NULL) == 0 && stats.compiles == 0 ? 0 : -1;
 }
 
-/* ---- The rows ------------------------------------------------------------------------ */
+/* ---- The rows ---------------------------------------------------------------------------- */
 
 static void measure(struct start *start, const char *engine, const char *from,
                     struct cubby_error *error) {

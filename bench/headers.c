@@ -26,7 +26,7 @@ struct subject {
     bool failed; /* memory was short */
 };
 
-/* ---- The works ------------------------------------------------------------------------------ */
+/* ---- The works --------------------------------------------------------------------------- */
 
 static int stat_paths(void *context) {
     const struct subject *subject = context;
@@ -56,8 +56,7 @@ static int hit(void *context) {
     return outcome.kind == CUBBY_OUTCOME_HIT ? 0 : -1;
 }
 
-/* ---- The subject --------------------------------------------------------------------------------
- */
+/* ---- The subject ------------------------------------------------------------------------- */
 
 static void add_path(const char *name, const char *value, void *context) {
     static const char *const NAMES[] = {"header file", "file there", "nothing there",
@@ -138,8 +137,7 @@ static void measure(struct bench *bench, struct row *row, const char *source,
     cubby_error_clear(&error);
 }
 
-/* ---- Headers of our own ------------------------------------------------------------------------
- */
+/* ---- Headers of our own ------------------------------------------------------------------ */
 
 static const unsigned COUNTS[] = {10, 100, 600};
 

@@ -18,7 +18,7 @@ struct subject {
     size_t field_bytes; /* that the key is a digest of */
 };
 
-/* ---- The source ------------------------------------------------------------------------- */
+/* ---- The source -------------------------------------------------------------------------- */
 
 /* Kernels under different names until the size is reached; the last is cut by a comment's end. */
 static char *make_source(size_t size) {
@@ -108,7 +108,7 @@ static int derive_other(void *context) {
     return result;
 }
 
-/* ---- The rows ------------------------------------------------------------------------------ */
+/* ---- The rows ---------------------------------------------------------------------------- */
 
 /* Adds up what is hashed of a field: tag, length, and the text, or the digest that it shows. */
 static void add_field(const char *name, const char *value, void *context) {

@@ -100,7 +100,7 @@ int measure_pair(const struct work *floor, const struct work *subject, const str
     return result;
 }
 
-/* ---- Single operations ---------------------------------------------------------------------- */
+/* ---- Single operations ------------------------------------------------------------------- */
 
 /* The two in turn; sorts the times of each. */
 static int time_each(const struct work *const works[2], int (*before)(void *context),

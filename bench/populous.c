@@ -26,7 +26,7 @@ static struct cubby_blob *entry_of(const struct cubby_key *key) {
                                                                                            : blob;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------- */
 
 static int write_entry(int folder, const struct cubby_key *key, const struct cubby_blob *blob) {
     char hex[CUBBY_KEY_HEX_SIZE], path[CUBBY_KEY_HEX_SIZE + 1], fan_out[3];
@@ -66,8 +66,7 @@ static int fill_files(const char *folder, unsigned entries) {
     return result;
 }
 
-/* ---- Rows -------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------- */
 
 #ifdef HAVE_SQLITE
 static int insert_row(sqlite3_stmt *insert, unsigned number) {
@@ -115,8 +114,7 @@ static int fill_rows(const char *folder, unsigned entries) {
 }
 #endif
 
-/* ---- Stores ------------------------------------------------------------------------------------
- */
+/* ---- Stores ------------------------------------------------------------------------------ */
 
 /* Makes the store itself, which an open does. */
 static int make_empty(const char *spec) {
@@ -166,8 +164,7 @@ void populous_close(struct populous *store) {
     free(store->spec);
 }
 
-/* ---- Works -------------------------------------------------------------------------------------
- */
+/* ---- Works ------------------------------------------------------------------------------- */
 
 static int get(struct populous *store, struct cubby_cache *cache) {
     struct cubby_object *object;

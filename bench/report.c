@@ -74,7 +74,7 @@ void report_table_row(const struct row *row) {
     fflush(stdout);
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------- */
 
 static json_t *spread_json(const struct spread *spread) {
     return json_pack("{s:f, s:f, s:f}", "p10", spread->p10, "p50", spread->p50, "p90", spread->p90);

@@ -52,7 +52,7 @@ static void set_nearest(struct comparing *comparing, const struct cubby_key *key
     comparing->found->nearest_key = *key;
 }
 
-/* ---- Headers --------------------------------------------------------------------------------- */
+/* ---- Headers ----------------------------------------------------------------------------- */
 
 /* The program itself is known: it is its headers, or what was made with them is gone. */
 static int compare_headers(struct comparing *comparing, bool set_holds) {
@@ -75,7 +75,7 @@ static int compare_headers(struct comparing *comparing, bool set_holds) {
     return 0;
 }
 
-/* ---- Fields ---------------------------------------------------------------------------------- */
+/* ---- Fields ------------------------------------------------------------------------------ */
 
 static int tell_fields(struct comparing *comparing, const struct pairs *now) {
     struct pairs then;
@@ -116,7 +116,7 @@ static int compare_fields(struct comparing *comparing) {
     return result;
 }
 
-/* ---- The program ------------------------------------------------------------------- */
+/* ---- The program ------------------------------------------------------------------------- */
 
 static bool find_object(struct comparing *comparing, bool *ret_set_holds) {
     struct cubby_comparison *found = comparing->found;

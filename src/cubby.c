@@ -27,7 +27,7 @@ const char *cubby_version(void) {
     return PACKAGE_VERSION;
 }
 
-/* ---- Keys ------------------------------------------------------------------------------ */
+/* ---- Keys -------------------------------------------------------------------------------- */
 
 /* The key of the program itself, and where it reads headers, that of its object with the headers
  * as they are now, if the cache knows of such. */
@@ -89,7 +89,7 @@ int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *progr
     return derive_key(cache, program, explain_header, &explanation, &toolchain, &key, error);
 }
 
-/* ---- One request -------------------------------------------------------------------------- */
+/* ---- One request ------------------------------------------------------------------------- */
 
 struct request {
     struct cubby_cache *cache;

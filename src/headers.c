@@ -29,7 +29,7 @@ static int store(struct cubby_cache *cache, const struct cubby_key *base,
     return result;
 }
 
-/* ---- All tiers together ------------------------------------------------------------------- */
+/* ---- All tiers together ------------------------------------------------------------------ */
 
 /* What the tiers know, and the objects that lend the texts. */
 struct knowledge {
@@ -73,7 +73,7 @@ static int store_all(struct cubby_cache *cache, const struct cubby_key *base,
     return result;
 }
 
-/* ---- Finding ---------------------------------------------------------------------------- */
+/* ---- Finding ----------------------------------------------------------------------------- */
 
 struct search_for_set {
     bool strict;
@@ -128,7 +128,7 @@ int headers_find(struct cubby_cache *cache, const struct cubby_program *program,
     return 0;
 }
 
-/* ---- Recording ---------------------------------------------------------------------------- */
+/* ---- Recording --------------------------------------------------------------------------- */
 
 int headers_record(struct cubby_cache *cache, const struct cubby_program *program,
                    const struct cubby_key *base, const struct deps *deps,
@@ -144,7 +144,7 @@ int headers_record(struct cubby_cache *cache, const struct cubby_program *progra
     return result;
 }
 
-/* ---- Passing on ---------------------------------------------------------------------------- */
+/* ---- Passing on -------------------------------------------------------------------------- */
 
 struct knowing {
     const struct cubby_key *key;

@@ -28,7 +28,7 @@ static void tell(const struct showing *showing, const struct cubby_difference *d
     showing->comparison->visit(difference, showing->comparison->context);
 }
 
-/* ---- A header that is not as it was -------------------------------------------------------- */
+/* ---- A header that is not as it was ------------------------------------------------------ */
 
 static void format_stamp(const struct file_stamp *stamp, char text[80]) {
     long long ns = (long long)stamp->mtime_ns;
@@ -58,7 +58,7 @@ static void tell_file(const struct showing *showing, const struct manifest_break
     tell(showing, &difference);
 }
 
-/* ---- Something where nothing was, or the other way round ------------------------------------- */
+/* ---- Something where nothing was, or the other way round --------------------------------- */
 
 static void tell_appeared(const struct showing *showing, const struct manifest_break *found) {
     struct cubby_difference difference = {.field = "header file", .name = found->path};
@@ -92,7 +92,7 @@ static void show_break(const struct manifest_break *found, void *context) {
         tell_appeared(context, found);
 }
 
-/* ---- The manifests of all tiers ---------------------------------------------------- */
+/* ---- The manifests of all tiers ---------------------------------------------------------- */
 
 static bool decode(const struct cubby_object *object, struct manifest *manifest) {
     return manifest_decode(cubby_object_data(object), cubby_object_size(object), manifest) == 0;

@@ -9,7 +9,7 @@
 #include "object.h"
 #include "util/error.h"
 
-/* ---- The objects used last --------------------------------------------------------- */
+/* ---- The objects used last --------------------------------------------------------------- */
 
 struct candidate {
     struct cubby_key key;
@@ -65,7 +65,7 @@ static int collect(struct cubby_cache *cache, struct candidates *ret_candidates,
     return 0;
 }
 
-/* ---- The nearest of them ----------------------------------------------------------- */
+/* ---- The nearest of them ----------------------------------------------------------------- */
 
 /* How well an object fits, the best being 0. */
 enum rank { RANK_SAME_NAME, RANK_SAME_BASE, RANK_SAME_SOURCE, RANK_NONE };

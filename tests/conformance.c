@@ -15,7 +15,7 @@ static const struct subject *subjects;
 
 #define OBJECT CUBBY_ENTRY_OBJECT
 
-/* ---- Helpers -------------------------------------------------------------------------- */
+/* ---- Helpers ----------------------------------------------------------------------------- */
 
 static struct cubby_backend *open_subject(const struct subject *subject, const char *folder,
                                           uint64_t max_size) {
@@ -94,7 +94,7 @@ static struct cubby_store_stats stats_of(struct cubby_backend *backend) {
     return stats;
 }
 
-/* ---- Cases ------------------------------------------------------------------------------ */
+/* ---- Cases ------------------------------------------------------------------------------- */
 
 START_TEST(test_operations_are_there) {
     const struct subject *subject = &subjects[_i];

@@ -38,7 +38,7 @@ static bool is_block(const struct fake_launch *launch, unsigned x, unsigned y) {
     return launch->block[0] == x && launch->block[1] == y && launch->block[2] == 1;
 }
 
-/* ---- mlp ------------------------------------------------------------------------------------- */
+/* ---- mlp --------------------------------------------------------------------------------- */
 
 #define LAYER_TILE 16u
 
@@ -106,7 +106,7 @@ static void mlp_second(const struct fake_launch *launch, void **parameters, void
     mlp_layer(launch, parameters, false);
 }
 
-/* ---- attention ------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------- */
 
 #define WARP 32u
 
@@ -193,7 +193,7 @@ static void attention_mix(const struct fake_launch *launch, void **parameters, v
     each_token(launch, parameters, size_at(parameters, 3), mix_row);
 }
 
-/* ---- nbody ----------------------------------------------------------------------------------- */
+/* ---- nbody ------------------------------------------------------------------------------- */
 
 #define BODY_TILE 128u
 
@@ -251,7 +251,7 @@ static void advance(const struct fake_launch *launch, void **parameters, void *d
     }
 }
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 void engine_kernels_attach(const struct fake_cuda *fake) {
     static const struct {

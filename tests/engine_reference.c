@@ -31,7 +31,7 @@ static void *numbers(size_t count, size_t size) {
     return memory;
 }
 
-/* ---- mlp: y = gelu(x w1 + b1) w2 + b2 -------------------------------------------------------- */
+/* ---- mlp: y = gelu(x w1 + b1) w2 + b2 ---------------------------------------------------- */
 
 enum { MLP_BATCH, MLP_FEATURES, MLP_HIDDEN };
 enum { MLP_X, MLP_W1, MLP_B1, MLP_W2, MLP_B2 };
@@ -102,7 +102,7 @@ static void mlp_row(const int64_t *dims, const float *const *inputs, size_t row,
     free(x);
 }
 
-/* ---- attention: out = softmax(q k^T / sqrt(head)) v, for each of batch and heads ----- */
+/* ---- attention: out = softmax(q k^T / sqrt(head)) v, for each of batch and heads --------- */
 
 enum { ATTENTION_BATCH, ATTENTION_HEADS, ATTENTION_TOKENS, ATTENTION_HEAD };
 
@@ -198,7 +198,7 @@ static void attention_row(const int64_t *dims, const float *const *inputs, size_
     free(weights);
 }
 
-/* ---- nbody: a step of semi-implicit Euler -------------------------------------------- */
+/* ---- nbody: a step of semi-implicit Euler ------------------------------------------------ */
 
 #define NBODY_STEP 0.001f
 #define NBODY_SOFTENING 0.05f
@@ -265,7 +265,7 @@ static void nbody_row(const int64_t *dims, const float *const *inputs, size_t ro
     next_velocity[3] = (struct expected){velocity[3], 0};
 }
 
-/* ---- All of them --------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 static const struct engine_reference REFERENCES[] = {
     {"mlp", 5, 1, mlp_rows, mlp_width, mlp_number, mlp_row},

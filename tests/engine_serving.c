@@ -34,7 +34,7 @@ static int fails(struct cubby_error *error, const char *what) {
     return error_set(error, CUBBY_ERR_CORRUPT, "%s", what);
 }
 
-/* ---- Parts of what is done ------------------------------------------------------------------- */
+/* ---- Parts of what is done --------------------------------------------------------------- */
 
 static int refill(struct serving *serving, struct cubby_error *error) {
     int result = 0;
@@ -226,7 +226,7 @@ static int passed_through(struct serving *serving, struct cubby_error *error) {
     return result;
 }
 
-/* ---- One graph for all ----------------------------------------------------------------------- */
+/* ---- One graph for all ------------------------------------------------------------------- */
 
 static int prepare(struct serving *serving, struct cubby_error *error) {
     int result = 0;
@@ -311,7 +311,7 @@ static int in_one_graph(struct serving *serving, struct cubby_error *error) {
     return result == 0 ? serve(serving, error) : result;
 }
 
-/* ---- Parts of the device --------------------------------------------------------------------- */
+/* ---- Parts of the device ----------------------------------------------------------------- */
 
 static int bind_parts(struct serving *serving, struct cubby_green_division *division,
                       struct cubby_error *error) {
@@ -361,7 +361,7 @@ const struct serving_way SERVING_WAYS[] = {
 };
 const size_t SERVING_WAY_COUNT = sizeof(SERVING_WAYS) / sizeof(*SERVING_WAYS);
 
-/* ---- Trying one ------------------------------------------------------------------------------ */
+/* ---- Trying one -------------------------------------------------------------------------- */
 
 static void end_serving(struct serving *serving) {
     for (size_t i = 0; i < SERVED; i++) {

@@ -25,7 +25,7 @@ static size_t row_at(const struct engine_trial *trial, size_t i) {
     return trial->rows > 1 ? i * (trial->total - 1) / (trial->rows - 1) : 0;
 }
 
-/* ---- Shapes ---------------------------------------------------------------------------------- */
+/* ---- Shapes ------------------------------------------------------------------------------ */
 
 /* mlp: batch, features, hidden, in tiles of 16. attention: batch, heads, tokens, head, in warps of
  * 32 and blocks of 4 tokens. nbody: bodies, in tiles of 128. */
@@ -88,7 +88,7 @@ int engine_trial_load(const char *folder, const char *engine, struct cubby_engin
     return result;
 }
 
-/* ---- Making one ---------------------------------------------------------------------------- */
+/* ---- Making one -------------------------------------------------------------------------- */
 
 /* Inputs and outputs in one order, the inputs first: as in the example engines. */
 static int find_tensors(struct engine_trial *trial, const struct cubby_engine_geometry *geometry,
@@ -217,7 +217,7 @@ const struct cubby_engine_call *engine_trial_call(const struct engine_trial *tri
     return &trial->call;
 }
 
-/* ---- One run --------------------------------------------------------------------------------- */
+/* ---- One run ----------------------------------------------------------------------------- */
 
 const char *engine_trial_shape(const struct engine_trial *trial, char text[ENGINE_SHAPE_SIZE]) {
     size_t length = 0;
@@ -306,7 +306,7 @@ int engine_trial_run(struct engine_trial *trial, struct cubby_engine *engine, do
     return result == 0 ? engine_trial_compare(trial, ret_worst, error) : result;
 }
 
-/* ---- Many runs ----------------------------------------------------------------------- */
+/* ---- Many runs --------------------------------------------------------------------------- */
 
 int engine_trial_queue(struct engine_trial *const *trials, size_t count, unsigned rounds,
                        struct cubby_engine *engine, struct cubby_error *error) {
@@ -362,7 +362,7 @@ int engine_trial_queues(const struct engine_queue *queue, const char *folder,
     return result;
 }
 
-/* ---- Each strategy --------------------------------------------------------------------------- */
+/* ---- Each strategy ----------------------------------------------------------------------- */
 
 /* Which kernels a run is to use. */
 enum kernels { GENERIC, SPECIALIZED, EITHER };

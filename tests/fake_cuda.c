@@ -44,7 +44,7 @@ void *fake_grown(void *items, size_t count, size_t size) {
     return memory;
 }
 
-/* ---- Environment --------------------------------------------------------------------------- */
+/* ---- Environment ------------------------------------------------------------------------- */
 
 static long number_of(const char *name, long otherwise) {
     const char *text = getenv(name);
@@ -96,7 +96,7 @@ static unsigned injected(const struct counter *counter) {
     return 0;
 }
 
-/* ---- Calls --------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------------- */
 
 static struct counter *counter_of(const char *function) {
     for (size_t i = 0; i < COUNTERS; i++) {
@@ -140,7 +140,7 @@ unsigned fake_leave(unsigned code) {
     return code;
 }
 
-/* ---- The driver ---------------------------------------------------------------------------- */
+/* ---- The driver -------------------------------------------------------------------------- */
 
 static unsigned init(unsigned flags) {
     if (flags != 0)
@@ -220,7 +220,7 @@ __attribute__((visibility("default"))) unsigned cuGetProcAddress_v2(const char *
     return 0;
 }
 
-/* ---- Devices ------------------------------------------------------------------------------- */
+/* ---- Devices ----------------------------------------------------------------------------- */
 
 int fake_ordinal(int device) {
     int ordinal = device - FAKE_HANDLE_BASE;
@@ -325,7 +325,7 @@ unsigned cuDeviceTotalMem_v2(size_t *bytes, int device) {
     FAKE_CALL("cuDeviceTotalMem_v2", get_total(bytes, device));
 }
 
-/* ---- Controls ------------------------------------------------------------------------------ */
+/* ---- Controls ---------------------------------------------------------------------------- */
 
 static void reset(void) {
     pthread_mutex_lock(&fake.lock);

@@ -20,7 +20,7 @@ struct fake_capture *fake_capture_by_id(unsigned long long id) {
     return capture;
 }
 
-/* ---- What is forbidden --------------------------------------------------------------------- */
+/* ---- What is forbidden ------------------------------------------------------------------- */
 
 /*
  * [cuThreadExchangeStreamCaptureMode] Potentially unsafe calls: in the modes GLOBAL and
@@ -87,7 +87,7 @@ unsigned fake_check_context(const struct CUctx_st *context) {
     return code;
 }
 
-/* ---- Recording ----------------------------------------------------------------------------- */
+/* ---- Recording --------------------------------------------------------------------------- */
 
 static void set_tail(struct CUstream_st *stream, struct CUgraphNode_st *const *nodes,
                      size_t count) {
@@ -168,7 +168,7 @@ unsigned fake_capture_wait(struct CUstream_st *stream, struct CUevent_st *event)
     return 0;
 }
 
-/* ---- Begin and end ------------------------------------------------------------------------- */
+/* ---- Begin and end ----------------------------------------------------------------------- */
 
 /* [cuStreamBeginCapture] Not on the legacy stream, not on one that captures. */
 static unsigned begin(struct CUstream_st *handle, unsigned mode) {
@@ -280,7 +280,7 @@ unsigned cuStreamEndCapture(struct CUstream_st *stream, struct CUgraph_st **ret_
     FAKE_CALL("cuStreamEndCapture", end(stream, ret_graph));
 }
 
-/* ---- Questions ----------------------------------------------------------------------------- */
+/* ---- Questions --------------------------------------------------------------------------- */
 
 static unsigned status_of(const struct CUstream_st *stream) {
     if (!stream->capture)

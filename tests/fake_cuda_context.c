@@ -26,7 +26,7 @@ unsigned fake_current(struct CUctx_st **ret_context) {
     return fake_primary(context)->sticky;
 }
 
-/* ---- Primary contexts ---------------------------------------------------------------------- */
+/* ---- Primary contexts -------------------------------------------------------------------- */
 
 static unsigned retain(struct CUctx_st **ret_context, int device) {
     int ordinal = fake_ordinal(device);
@@ -102,7 +102,7 @@ unsigned cuDevicePrimaryCtxRelease_v2(int device) {
     FAKE_CALL("cuDevicePrimaryCtxRelease_v2", release(device));
 }
 
-/* ---- The current context ------------------------------------------------------------------- */
+/* ---- The current context ----------------------------------------------------------------- */
 
 static unsigned get_current(struct CUctx_st **ret_context) {
     *ret_context = depth > 0 ? stack[depth - 1] : NULL;

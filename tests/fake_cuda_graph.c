@@ -125,7 +125,7 @@ unsigned cuGraphNodeGetType(struct CUgraphNode_st *node, unsigned *type) {
     FAKE_CALL("cuGraphNodeGetType", get_type(node, type));
 }
 
-/* ---- Executable graphs --------------------------------------------------------------------- */
+/* ---- Executable graphs ------------------------------------------------------------------- */
 
 static struct CUgraphNode_st **copy_nodes(const struct CUgraph_st *graph) {
     struct CUgraphNode_st **nodes = fake_zeroed(graph->count * sizeof(*nodes));
@@ -219,7 +219,7 @@ unsigned cuGraphLaunch(struct CUgraphExec_st *exec, struct CUstream_st *stream) 
     FAKE_CALL("cuGraphLaunch", launch(exec, stream));
 }
 
-/* ---- Update -------------------------------------------------------------------------------- */
+/* ---- Update ------------------------------------------------------------------------------ */
 
 static bool same_dependencies(const struct CUgraphNode_st *left,
                               const struct CUgraphNode_st *right) {

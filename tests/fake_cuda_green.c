@@ -137,7 +137,7 @@ unsigned cuDevResourceGenerateDesc(struct CUdevResourceDesc_st **ret,
     FAKE_CALL("cuDevResourceGenerateDesc", describe(ret, resources, count));
 }
 
-/* ---- Contexts ------------------------------------------------------------------------------ */
+/* ---- Contexts ---------------------------------------------------------------------------- */
 
 /* [cuGreenCtxCreate] The flag CU_GREEN_CTX_DEFAULT_STREAM is required; the primary context is
  * retained. The description is used up here, so that it is freed: the driver has no function for

@@ -106,7 +106,7 @@ void fake_run_launch(const struct fake_operation *operation, struct CUstream_st 
     pthread_mutex_lock(&fake.lock);
 }
 
-/* ---- Checks -------------------------------------------------------------------------------- */
+/* ---- Checks ------------------------------------------------------------------------------ */
 
 static unsigned long long product(const unsigned *sizes) {
     return (unsigned long long)sizes[0] * sizes[1] * sizes[2];

@@ -74,7 +74,7 @@ size_t fake_memory_alive(void) {
     return count;
 }
 
-/* ---- Allocation ---------------------------------------------------------------------------- */
+/* ---- Allocation -------------------------------------------------------------------------- */
 
 /* [cuMemAlloc] The size may not be 0. */
 static unsigned allocate(struct CUctx_st *context, driver_address *ret, size_t size, bool ordered) {
@@ -192,7 +192,7 @@ unsigned cuMemGetInfo_v2(size_t *left, size_t *total) {
     FAKE_CALL("cuMemGetInfo_v2", get_info(left, total));
 }
 
-/* ---- Copies -------------------------------------------------------------------------------- */
+/* ---- Copies ------------------------------------------------------------------------------ */
 
 /* The device's side has to lie within one allocation. A range past the end is INVALID_VALUE. */
 static unsigned check_copy(const struct fake_operation *copy) {

@@ -49,7 +49,7 @@ void fake_functions_forget(const void *owner) {
     }
 }
 
-/* ---- Modules ------------------------------------------------------------------------------- */
+/* ---- Modules ----------------------------------------------------------------------------- */
 
 static unsigned load(struct CUmod_st **ret_module, const void *data) {
     struct CUctx_st *context;
@@ -125,7 +125,7 @@ unsigned cuModuleGetFunction(struct CUfunc_st **ret_function, struct CUmod_st *m
     FAKE_CALL("cuModuleGetFunction", module_function(ret_function, module, name));
 }
 
-/* ---- Libraries ----------------------------------------------------------------------------- */
+/* ---- Libraries --------------------------------------------------------------------------- */
 
 /* [cuLibraryLoadData] Of no context. Looked into when it is loaded where loading is EAGER,
  * otherwise when a function of it is asked for. The double knows no options. */
@@ -246,7 +246,7 @@ unsigned cuKernelGetFunction(struct CUfunc_st **ret_function, struct CUkern_st *
     FAKE_CALL("cuKernelGetFunction", kernel_function(ret_function, kernel));
 }
 
-/* ---- Attributes ---------------------------------------------------------------------------- */
+/* ---- Attributes -------------------------------------------------------------------------- */
 
 static unsigned get_attribute(int *value, unsigned attribute, struct CUfunc_st *function) {
     struct CUctx_st *context;

@@ -236,7 +236,7 @@ struct fake_state {
 
 extern struct fake_state fake;
 
-/* ---- Calls: fake_cuda.c -------------------------------------------------------------------- */
+/* ---- Calls: fake_cuda.c ------------------------------------------------------------------ */
 
 /* Begins a call: takes the lock, counts, and fails where the call is to fail or the double was not
  * initialised. Every call ends with fake_leave(), which gives its code back. */
@@ -255,7 +255,7 @@ extern __thread bool fake_in_callback;
 void *fake_zeroed(size_t size);
 void *fake_grown(void *items, size_t count, size_t size);
 
-/* ---- Handles: fake_cuda_object.c ----------------------------------------------------------- */
+/* ---- Handles: fake_cuda_object.c --------------------------------------------------------- */
 
 void *fake_new(enum fake_kind kind, size_t size, struct CUctx_st *context);
 bool fake_find(enum fake_kind kind, const void *handle);
@@ -264,7 +264,7 @@ bool fake_is(enum fake_kind kind, const void *handle);
 void fake_forget(void *object); /* out of the list, and freed */
 size_t fake_alive(const char *kind);
 
-/* ---- Contexts: fake_cuda_context.c --------------------------------------------------------- */
+/* ---- Contexts: fake_cuda_context.c ------------------------------------------------------- */
 
 /* The thread's context: 0, or INVALID_CONTEXT, or the error that a kernel left in it. */
 unsigned fake_current(struct CUctx_st **ret_context);
@@ -275,7 +275,7 @@ struct CUctx_st *fake_primary(const struct CUctx_st *context);
 /* Gives back one retain of a primary context that is there. */
 void fake_primary_release(struct CUctx_st *context);
 
-/* ---- Streams: fake_cuda_stream.c ----------------------------------------------------------- */
+/* ---- Streams: fake_cuda_stream.c --------------------------------------------------------- */
 
 /* The stream of a handle, the legacy one of the current context for NULL; also its context's
  * error. */
@@ -294,7 +294,7 @@ void fake_event_free(struct CUevent_st *event);
 /* A context's own stream, in order with all its blocking streams. */
 void fake_drain_blocking(struct CUctx_st *context);
 
-/* ---- Captures: fake_cuda_capture.c --------------------------------------------------------- */
+/* ---- Captures: fake_cuda_capture.c ------------------------------------------------------- */
 
 /* For calls that do not go into a stream and that a capture could miss, such as allocations. */
 unsigned fake_check_unsafe(void);
@@ -311,7 +311,7 @@ void fake_break(struct fake_capture *capture);
 /* Drops the capture of a stream that goes with its context. */
 void fake_capture_forget(const struct CUstream_st *stream);
 
-/* ---- Graphs: fake_cuda_graph.c ------------------------------------------------------------- */
+/* ---- Graphs: fake_cuda_graph.c ----------------------------------------------------------- */
 
 struct CUgraph_st *fake_graph_new(void);
 struct CUgraphNode_st *fake_graph_add(struct CUgraph_st *graph, struct fake_operation *operation,
@@ -319,7 +319,7 @@ struct CUgraphNode_st *fake_graph_add(struct CUgraph_st *graph, struct fake_oper
 void fake_graph_free(struct CUgraph_st *graph);
 void fake_exec_free(struct CUgraphExec_st *exec);
 
-/* ---- Memory: fake_cuda_memory.c ------------------------------------------------------------ */
+/* ---- Memory: fake_cuda_memory.c ---------------------------------------------------------- */
 
 /* Whether bytes lie within one live allocation. */
 bool fake_is_memory(const void *address, size_t size);
@@ -327,7 +327,7 @@ void fake_release(void *address);
 void fake_memory_clear(const struct CUctx_st *context);
 size_t fake_memory_alive(void);
 
-/* ---- Modules and launches: fake_cuda_module.c, fake_cuda_launch.c -------------------------- */
+/* ---- Modules and launches: fake_cuda_module.c, fake_cuda_launch.c ------------------------ */
 
 unsigned fake_image_read(const void *data, struct fake_image *ret_image);
 void fake_image_free(struct fake_image *image);
@@ -348,7 +348,7 @@ size_t fake_launches(void);
 const struct fake_launch *fake_launch_at(size_t i);
 void fake_attach(const char *kernel, fake_kernel function, void *data);
 
-/* ---- Green contexts: fake_cuda_green.c ----------------------------------------------------- */
+/* ---- Green contexts: fake_cuda_green.c --------------------------------------------------- */
 
 void fake_green_free(struct CUgreenCtx_st *green);
 

@@ -6,7 +6,7 @@
 
 #include "fake_cuda_state.h"
 
-/* ---- Operations ---------------------------------------------------------------------------- */
+/* ---- Operations -------------------------------------------------------------------------- */
 
 struct fake_operation *fake_operation_new(enum fake_operation_kind kind, struct CUctx_st *context) {
     struct fake_operation *operation = fake_zeroed(sizeof(*operation));
@@ -93,7 +93,7 @@ static void perform(const struct fake_operation *operation, struct CUstream_st *
     }
 }
 
-/* ---- Queues -------------------------------------------------------------------------------- */
+/* ---- Queues ------------------------------------------------------------------------------ */
 
 /* In order: what another thread has begun ends first. */
 static void do_first(struct CUstream_st *stream) {
@@ -217,7 +217,7 @@ unsigned fake_enqueue(struct CUstream_st *stream, struct fake_operation *operati
     return 0;
 }
 
-/* ---- Handles ------------------------------------------------------------------------------- */
+/* ---- Handles ----------------------------------------------------------------------------- */
 
 static struct CUstream_st *make_stream(struct CUctx_st *context, unsigned flags, int priority) {
     struct CUstream_st *stream = fake_new(FAKE_STREAM, sizeof(*stream), context);
@@ -472,7 +472,7 @@ unsigned cuLaunchHostFunc(struct CUstream_st *stream, void (*call)(void *), void
     FAKE_CALL("cuLaunchHostFunc", launch_host(stream, call, data));
 }
 
-/* ---- Events -------------------------------------------------------------------------------- */
+/* ---- Events ------------------------------------------------------------------------------ */
 
 static unsigned find_event(struct CUevent_st *event) {
     struct CUctx_st *context;

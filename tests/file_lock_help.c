@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- The system, as the library sees it ---------------------------------------------------- */
+/* ---- The system, as the library sees it -------------------------------------------------- */
 
 struct hook hook;
 
@@ -49,7 +49,7 @@ int openat(int folder, const char *path, int flags, ...) {
     return (int)syscall(SYS_openat, folder, path, flags, mode);
 }
 
-/* ---- Locks -------------------------------------------------------------------------------- */
+/* ---- Locks ------------------------------------------------------------------------------- */
 
 char *the_path(void) {
     return path_in(scratch_dir(), "kernels.lock");
@@ -87,7 +87,7 @@ void busy(struct cubby_file_lock *lock, enum cubby_lock_mode mode) {
     refused(lock, mode, 0, CUBBY_ERR_BUSY, "another still holds it");
 }
 
-/* ---- Another process ---------------------------------------------------------------------- */
+/* ---- Another process --------------------------------------------------------------------- */
 
 static char answer(struct cubby_file_lock *lock, char command) {
     const enum cubby_lock_mode mode = command == 's' ? SHARED : EXCLUSIVE;

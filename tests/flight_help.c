@@ -47,7 +47,7 @@ void await_compiles(unsigned count) {
         pass_ms(1);
 }
 
-/* ---- Stores --------------------------------------------------------------------------- */
+/* ---- Stores ------------------------------------------------------------------------------ */
 
 const struct flight_place PLACES[] = {
     {"file:FOLDER/f", "f/flights"},
@@ -102,7 +102,7 @@ struct cubby_counters counters_of(const char *spec) {
     return stats.counters;
 }
 
-/* ---- Requests ----------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------- */
 
 void *compile(void *context) {
     struct request *request = context;
@@ -145,7 +145,7 @@ void run_errand(void *context) {
     cubby_cache_unref(cache);
 }
 
-/* ---- Makers ------------------------------------------------------------------------- */
+/* ---- Makers ------------------------------------------------------------------------------ */
 
 static int make(void *context, struct cubby_blob **ret_blob, struct cubby_error *error);
 

@@ -152,7 +152,7 @@ static void *real(const char *name) {
     return dlsym(RTLD_NEXT, name);
 }
 
-/* ---- Memory ---------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------ */
 
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
@@ -185,7 +185,7 @@ void *realloc(void *old, size_t size) {
     return STRIKES_CALLER() ? (errno = ENOMEM, NULL) : __libc_realloc(old, size);
 }
 
-/* ---- Opening --------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static int opened(int fd, int folder, const char *path) {
     if (fd >= 0 && fd < MAX_FDS)
@@ -234,7 +234,7 @@ int close(int fd) {
     return (int)syscall(SYS_close, fd);
 }
 
-/* ---- Reading and writing ---------------------------------------------------------------- */
+/* ---- Reading and writing ----------------------------------------------------------------- */
 
 /* The number of bytes to transfer after all; 0 where the call is to fail. */
 static size_t allowed(const char *kind, int fd, size_t size) {
@@ -341,7 +341,7 @@ int utimensat(int folder, const char *path, const struct timespec times[2], int 
                                               : REAL(utimensat)(folder, path, times, flags);
 }
 
-/* ---- Looking and locking ------------------------------------------------------------------ */
+/* ---- Looking and locking ----------------------------------------------------------------- */
 
 int stat(const char *restrict path, struct stat *restrict status) {
     return strikes_path("stat", AT_FDCWD, path) ? fail() : REAL(stat)(path, status);

@@ -143,7 +143,7 @@ struct cubby_blob *blob_with(const struct cubby_runtime_identity *identity, unsi
     return blob;
 }
 
-/* ---- Files and stores ------------------------------------------------------------------------ */
+/* ---- Files and stores -------------------------------------------------------------------- */
 
 char *the_path(void) {
     return path_in(scratch_dir(), "kernels.bin");
@@ -212,7 +212,7 @@ TCase *add_case(Suite *suite, const char *name) {
     return tests;
 }
 
-/* ---- The log --------------------------------------------------------------------------------- */
+/* ---- The log ----------------------------------------------------------------------------- */
 
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static char heard[8192], told[8192];

@@ -153,7 +153,7 @@ bool is_root(const char *test) {
     return false;
 }
 
-/* ---- Small disks ---------------------------------------------------------------------------- */
+/* ---- Small disks ------------------------------------------------------------------------- */
 
 char *small_disk_new(unsigned kib) {
     char *folder = strdup(scratch_dir()), options[48];

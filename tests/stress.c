@@ -58,7 +58,7 @@ struct settings {
     const char *filter;
 };
 
-/* ---- Command line ------------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------ */
 
 enum { OPTION_SECONDS = 256, OPTION_SEED, OPTION_PROCESSES, OPTION_THREADS, OPTION_FILTER };
 
@@ -116,7 +116,7 @@ static const struct argp ARGP = {OPTIONS,
                                  NULL,
                                  NULL};
 
-/* ---- Specs --------------------------------------------------------------------------------- */
+/* ---- Specs ------------------------------------------------------------------------------- */
 
 static void make_spec(const struct stress_case *test, const char *folder, char *spec, size_t size) {
     FILE *text = fmemopen(spec, size, "w");
@@ -145,8 +145,7 @@ static void write_secret(const char *folder) {
         abort();
 }
 
-/* ---- Those who sum up -------------------------------------------------------------------------
- */
+/* ---- Those who sum up -------------------------------------------------------------------- */
 
 /* A process that says how much a store holds whenever it is asked. */
 struct summer {
@@ -221,7 +220,7 @@ static void summer_end(const struct summer *summer) {
     waitpid(summer->process, NULL, 0);
 }
 
-/* ---- Workers ------------------------------------------------------------------------------- */
+/* ---- Workers ----------------------------------------------------------------------------- */
 
 struct run {
     struct stress_job job;
@@ -347,7 +346,7 @@ static void work(struct run *run, uint64_t end) {
     check_all(run);
 }
 
-/* ---- Results ------------------------------------------------------------------------------- */
+/* ---- Results ----------------------------------------------------------------------------- */
 
 static uint64_t events_of(const struct stress_board *board, enum stress_event event) {
     return atomic_load(&board->events[event]);

@@ -28,7 +28,7 @@ struct worker {
     uint64_t versions[STRESS_KEYS];
 };
 
-/* ---- Telling -------------------------------------------------------------------------------- */
+/* ---- Telling ----------------------------------------------------------------------------- */
 
 void stress_tell(const struct stress_job *job, enum stress_event event, const char *format, ...) {
     char line[512];
@@ -55,8 +55,7 @@ uint64_t stress_random(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
-/* ---- Payloads ---------------------------------------------------------------------------------
- */
+/* ---- Payloads ---------------------------------------------------------------------------- */
 
 struct head {
     uint64_t number, version;
@@ -108,7 +107,7 @@ static bool is_payload(const unsigned char *bytes, size_t size, unsigned number,
     return true;
 }
 
-/* ---- Sorts of keys ------------------------------------------------------------------------- */
+/* ---- Sorts of keys ----------------------------------------------------------------------- */
 
 static bool is_kept(unsigned number) {
     return number % 4 < 2;
@@ -132,8 +131,7 @@ static unsigned choose_key(struct worker *worker) {
     return number;
 }
 
-/* ---- What is done ------------------------------------------------------------------------------
- */
+/* ---- What is done ------------------------------------------------------------------------ */
 
 /* Looks at what was got for a key. */
 static void check_object(struct worker *worker, unsigned number,
@@ -360,7 +358,7 @@ static void act(struct worker *worker) {
     }
 }
 
-/* ---- Threads and the end ------------------------------------------------------------------- */
+/* ---- Threads and the end ----------------------------------------------------------------- */
 
 static void *run_thread(void *context) {
     struct worker *worker = context;

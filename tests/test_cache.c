@@ -124,7 +124,7 @@ START_TEST(test_failing_store) {
 }
 END_TEST
 
-/* ---- Making on a miss ----------------------------------------------------------------------- */
+/* ---- Making on a miss -------------------------------------------------------------------- */
 
 struct maker {
     unsigned calls;
@@ -194,8 +194,7 @@ START_TEST(test_make_survives_a_dead_store) {
 }
 END_TEST
 
-/* ---- Opening ------------------------------------------------------------------------------------
- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 START_TEST(test_bad_backends) {
     static const struct cubby_backend_ops OLD = {.abi = 99, .name = "old"};
@@ -441,8 +440,7 @@ START_TEST(test_read_only_seed) {
 }
 END_TEST
 
-/* ---- Threads -----------------------------------------------------------------------------------
- */
+/* ---- Threads ----------------------------------------------------------------------------- */
 
 static void *use_cache(void *context) {
     struct cubby_cache *cache = context;

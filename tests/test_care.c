@@ -27,7 +27,7 @@ static void put(struct cubby_cache *cache, unsigned number, size_t size) {
     cubby_blob_unref(blob);
 }
 
-/* ---- Verifying ------------------------------------------------------------------------------ */
+/* ---- Verifying --------------------------------------------------------------------------- */
 
 /* What a run of verify told. */
 struct told {
@@ -415,8 +415,7 @@ START_TEST(test_damage_in_one_of_two_tiers) {
 }
 END_TEST
 
-/* ---- Databases ----------------------------------------------------------------------------------
- */
+/* ---- Databases --------------------------------------------------------------------------- */
 
 #ifdef HAVE_SQLITE
 static void run_sql(const char *path, const char *sql) {
@@ -495,8 +494,7 @@ START_TEST(test_damaged_structure) {
 END_TEST
 #endif
 
-/* ---- What is only others' ---------------------------------------------------------------------
- */
+/* ---- What is only others' ---------------------------------------------------------------- */
 
 START_TEST(test_signed_by_others_is_no_damage) {
     const char *folder = scratch_dir();

@@ -127,8 +127,7 @@ START_TEST(test_probed_headers) {
 }
 END_TEST
 
-/* ---- What the compiler is told -----------------------------------------------------------------
- */
+/* ---- What the compiler is told ----------------------------------------------------------- */
 
 /* The double's object is the list of what it was given. */
 static char *given(struct cubby_cache *cache, const struct cubby_program_options *options) {
@@ -233,8 +232,7 @@ START_TEST(test_names) {
 }
 END_TEST
 
-/* ---- Failures ---------------------------------------------------------------------------------
- */
+/* ---- Failures ---------------------------------------------------------------------------- */
 
 static const struct {
     int nvrtc, code;

@@ -14,7 +14,7 @@
 #include "driver_help.h"
 #include "harness.h"
 
-/* ---- The driver ---------------------------------------------------------------------------- */
+/* ---- The driver -------------------------------------------------------------------------- */
 
 START_TEST(opens_once) {
     const struct driver *driver, *again;
@@ -152,7 +152,7 @@ START_TEST(a_forked_child_is_told) {
 }
 END_TEST
 
-/* ---- Devices and contexts ------------------------------------------------------------------ */
+/* ---- Devices and contexts ---------------------------------------------------------------- */
 
 START_TEST(describes_devices) {
     struct device_context *first, *second, *again;
@@ -206,7 +206,7 @@ START_TEST(brings_back_what_was_current) {
 }
 END_TEST
 
-/* ---- Memory -------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------ */
 
 START_TEST(copies_there_and_back) {
     struct device_context *context = open_context(0);
@@ -290,7 +290,7 @@ START_TEST(an_old_driver_does_not_allocate_in_order) {
 }
 END_TEST
 
-/* ---- Modules and launches ------------------------------------------------------------------ */
+/* ---- Modules and launches ---------------------------------------------------------------- */
 
 START_TEST(runs_a_kernel) {
     float numbers[100], factor = 3;
@@ -485,7 +485,7 @@ START_TEST(many_threads_share_a_device) {
 }
 END_TEST
 
-/* ---- Streams and events -------------------------------------------------------------------- */
+/* ---- Streams and events ------------------------------------------------------------------ */
 
 START_TEST(finds_the_device_of_a_stream) {
     static const char *const VERSIONS[] = {"13000", "12050", "11000"};
@@ -561,7 +561,7 @@ START_TEST(events_order_streams) {
 }
 END_TEST
 
-/* ---- Failures ------------------------------------------------------------------------------ */
+/* ---- Failures ---------------------------------------------------------------------------- */
 
 /* Each call in turn fails: the message names it, and nothing stays behind. */
 START_TEST(nothing_is_left_after_a_failure) {

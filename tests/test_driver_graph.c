@@ -10,7 +10,7 @@
 #include "driver_help.h"
 #include "harness.h"
 
-/* ---- Graphs -------------------------------------------------------------------------------- */
+/* ---- Graphs ------------------------------------------------------------------------------ */
 
 struct graph_case {
     struct device_context *context;
@@ -219,7 +219,7 @@ START_TEST(other_threads_do_not_break_a_capture) {
 }
 END_TEST
 
-/* ---- Green contexts ------------------------------------------------------------------------ */
+/* ---- Green contexts ---------------------------------------------------------------------- */
 
 START_TEST(parts_of_a_device_share_nothing) {
     struct green_division *division;

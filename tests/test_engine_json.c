@@ -22,7 +22,7 @@ static void read_table(void) {
         printf("tests/data/engine-bad.json:%d: %s\n", problem.line, problem.text);
 }
 
-/* ---- Documents that are changed ------------------------------------------------------------ */
+/* ---- Documents that are changed ---------------------------------------------------------- */
 
 /* Undoes the escapes of one step of a pointer. */
 static void unescape(char *step) {
@@ -112,8 +112,7 @@ START_TEST(test_bad_documents) {
 }
 END_TEST
 
-/* ---- Texts that are no documents --------------------------------------------------------------
- */
+/* ---- Texts that are no documents --------------------------------------------------------- */
 
 #define TEXT(text) text, sizeof(text) - 1
 

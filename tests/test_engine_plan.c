@@ -19,7 +19,7 @@ static const char SOURCE[] = "template <typename T>\n"
                              "    if (i < n) y[i] = x[i] * (T)factor;\n"
                              "}\n";
 
-/* ---- The same engine in C and as JSON ------------------------------------------------------- */
+/* ---- The same engine in C and as JSON ---------------------------------------------------- */
 
 static const char ENGINE[] =
     "{\"cubby_engine\": 1, \"name\": \"scale\","
@@ -318,7 +318,7 @@ START_TEST(test_refused_programs) {
 }
 END_TEST
 
-/* ---- Values of the dims ---------------------------------------------------------------------- */
+/* ---- Values of the dims ------------------------------------------------------------------ */
 
 START_TEST(test_evaluate) {
     struct cubby_engine_plan *plan = parse_engine(NULL, NULL);
@@ -356,8 +356,7 @@ START_TEST(test_evaluate) {
 }
 END_TEST
 
-/* ---- Identity ----------------------------------------------------------------------------------
- */
+/* ---- Identity ---------------------------------------------------------------------------- */
 
 /* Each changes one thing. */
 static const struct {

@@ -82,7 +82,7 @@ static struct cubby_engine *new_engine(struct cubby_engine_plan *plan,
     return new_engine_with(plan, strategy, cache, NULL);
 }
 
-/* ---- Results ------------------------------------------------------------------------------- */
+/* ---- Results ----------------------------------------------------------------------------- */
 
 START_TEST(results_are_the_references_with_each_strategy) {
     const struct engine_case *one = &ENGINE_CASES[_i];
@@ -137,7 +137,7 @@ START_TEST(engines_are_served_side_by_side) {
 }
 END_TEST
 
-/* ---- Launches ------------------------------------------------------------------------ */
+/* ---- Launches ---------------------------------------------------------------------------- */
 
 /* The digest of the cubin that a program is compiled to, for the dims or generic. */
 static unsigned long long image_of(struct cubby_engine_plan *plan, const int64_t *dims) {
@@ -269,7 +269,7 @@ START_TEST(kernels_of_a_runtime_cache_are_those_for_the_shape) {
 }
 END_TEST
 
-/* ---- Wrong engines ------------------------------------------------------------------- */
+/* ---- Wrong engines ----------------------------------------------------------------------- */
 
 /* Faults in an engine that no check of a plan can see. */
 static const struct {

@@ -77,7 +77,7 @@ static void store(struct cubby_cache *cache, const char *text) {
     cubby_object_unref(compile(cache, text, NULL));
 }
 
-/* ---- What a comparison says, as text: FIELD[ NAME]: THEN -> NOW[ before HEADER]; --- */
+/* ---- What a comparison says, as text: FIELD[ NAME]: THEN -> NOW[ before HEADER]; --------- */
 
 static char said[8192];
 
@@ -126,7 +126,7 @@ static void expect_field(struct cubby_cache *cache, const char *text, const char
     cubby_object_unref(found.nearest);
 }
 
-/* ---- The stored fields ------------------------------------------------------------- */
+/* ---- The stored fields ------------------------------------------------------------------- */
 
 struct walk {
     const struct cubby_object *object;
@@ -315,7 +315,7 @@ START_TEST(test_no_toolchain) {
 }
 END_TEST
 
-/* ---- Every kind of field ------------------------------------------------------------- */
+/* ---- Every kind of field ----------------------------------------------------------------- */
 
 START_TEST(test_options) {
     struct cubby_cache *cache = open_cache();
@@ -404,7 +404,7 @@ START_TEST(test_toolchain) {
 }
 END_TEST
 
-/* ---- Which object is the nearest ----------------------------------------------------- */
+/* ---- Which object is the nearest --------------------------------------------------------- */
 
 START_TEST(test_nearest) {
     struct cubby_cache *cache = open_cache();
@@ -452,7 +452,7 @@ START_TEST(test_nearest) {
 }
 END_TEST
 
-/* ---- Headers ------------------------------------------------------------------------- */
+/* ---- Headers ----------------------------------------------------------------------------- */
 
 #define TEXT "#include <a.h>\n#include \"b.h\"\n"
 

@@ -39,7 +39,7 @@ static struct cubby_expression *expression_of(const char *json) {
     return expression;
 }
 
-/* ---- Values --------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------ */
 
 #define MOST "9223372036854775807"
 #define LEAST "-9223372036854775808"
@@ -109,7 +109,7 @@ START_TEST(test_values) {
 }
 END_TEST
 
-/* ---- All values of the dims, at random ---------------------------------------------------- */
+/* ---- All values of the dims, at random --------------------------------------------------- */
 
 static unsigned random_state;
 
@@ -203,7 +203,7 @@ START_TEST(test_random) {
 }
 END_TEST
 
-/* ---- Wide ranges ---------------------------------------------------------------------------- */
+/* ---- Wide ranges ------------------------------------------------------------------------- */
 
 static const struct {
     const char *json;
@@ -269,8 +269,7 @@ START_TEST(test_work_is_bounded) {
 }
 END_TEST
 
-/* ---- Making -----------------------------------------------------------------------------------
- */
+/* ---- Making ------------------------------------------------------------------------------ */
 
 START_TEST(test_making) {
     struct cubby_expression *deep = cubby_expression_dim("a"), *other;

@@ -7,7 +7,7 @@
 #include "harness.h"
 #include "rules_help.h"
 
-/* ---- Calls, contexts, memory --------------------------------------------------------------- */
+/* ---- Calls, contexts, memory ------------------------------------------------------------- */
 
 START_TEST(contexts) {
     struct CUctx_st *popped, *other;
@@ -102,7 +102,7 @@ START_TEST(work_on_freed_memory_faults) {
 }
 END_TEST
 
-/* ---- Modules and launches ------------------------------------------------------------------ */
+/* ---- Modules and launches ---------------------------------------------------------------- */
 
 START_TEST(modules) {
     static const struct {
@@ -209,7 +209,7 @@ START_TEST(launches) {
 }
 END_TEST
 
-/* ---- Streams and events -------------------------------------------------------------------- */
+/* ---- Streams and events ------------------------------------------------------------------ */
 
 static void note_call(void *data) {
     driver_address address;

@@ -7,7 +7,7 @@
 #include "harness.h"
 #include "rules_help.h"
 
-/* ---- Captures ------------------------------------------------------------------------------ */
+/* ---- Captures ---------------------------------------------------------------------------- */
 
 static struct given {
     struct CUfunc_st *function;
@@ -287,7 +287,7 @@ START_TEST(captures_stay_apart) {
 }
 END_TEST
 
-/* ---- Graphs -------------------------------------------------------------------------------- */
+/* ---- Graphs ------------------------------------------------------------------------------ */
 
 enum form { ONE_KERNEL, TWO_KERNELS, KERNEL_AND_FILL, CHILD };
 
@@ -374,7 +374,7 @@ START_TEST(graphs_need_their_modules) {
 }
 END_TEST
 
-/* ---- Green contexts ------------------------------------------------------------------------ */
+/* ---- Green contexts ---------------------------------------------------------------------- */
 
 START_TEST(green_contexts) {
     struct CUdevResource_st all, parts[4], rest, apart[1], mixed[2];

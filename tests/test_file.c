@@ -16,7 +16,7 @@
 #include "cache/cache.h"
 #include "store_tools.h"
 
-/* ---- Helpers -------------------------------------------------------------------------- */
+/* ---- Helpers ----------------------------------------------------------------------------- */
 
 static struct cubby_backend *open_file(const char *path) {
     return store_open(file_backend_open, path, 0);
@@ -181,7 +181,7 @@ START_TEST(test_root_is_a_file) {
 }
 END_TEST
 
-/* ---- Links ---------------------------------------------------------------------------------- */
+/* ---- Links ------------------------------------------------------------------------------- */
 
 /* The root itself may be a link: it is the target that must be trusted. */
 START_TEST(test_root_is_a_link) {
@@ -315,7 +315,7 @@ START_TEST(test_wrong_types_are_healed) {
 }
 END_TEST
 
-/* ---- What is not ours ---------------------------------------------------------------------- */
+/* ---- What is not ours -------------------------------------------------------------------- */
 
 START_TEST(test_stale_temporaries) {
     char *store = new_path(), *old = path_in(store, "tmp/0123"),
@@ -383,7 +383,7 @@ START_TEST(test_foreign_files) {
 }
 END_TEST
 
-/* ---- A place that fails --------------------------------------------------------------------- */
+/* ---- A place that fails ------------------------------------------------------------------ */
 
 /* Asserts that a put fails and says where. */
 static void expect_put_fails(struct cubby_backend *file, const char *store, unsigned number,
@@ -522,8 +522,7 @@ START_TEST(test_full_disk) {
 }
 END_TEST
 
-/* ---- Damage, as the cache above meets it ------------------------------------------------------
- */
+/* ---- Damage, as the cache above meets it ------------------------------------------------- */
 
 static const char TEXT[] = "forty bytes of some program's own making";
 

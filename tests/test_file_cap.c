@@ -48,7 +48,7 @@ static void put_many(struct cubby_backend *file, unsigned first, unsigned count)
         store_put(file, i, i, SIZE);
 }
 
-/* ---- What goes ------------------------------------------------------------------------------ */
+/* ---- What goes --------------------------------------------------------------------------- */
 
 START_TEST(test_oldest_go_down_to_the_low_water_mark) {
     char *store = new_path();
@@ -157,8 +157,7 @@ START_TEST(test_tiny_cap) {
 }
 END_TEST
 
-/* ---- The shared total --------------------------------------------------------------------------
- */
+/* ---- The shared total -------------------------------------------------------------------- */
 
 static void expect_cap_is_kept(const char *store, unsigned first) {
     struct cubby_backend *file = open_file(store, CAP);
@@ -313,8 +312,7 @@ START_TEST(test_clear_among_writers) {
 }
 END_TEST
 
-/* ---- Locks and forks --------------------------------------------------------------------------
- */
+/* ---- Locks and forks --------------------------------------------------------------------- */
 
 static pid_t bystander;
 
@@ -348,8 +346,7 @@ START_TEST(test_a_forked_child_keeps_no_lock) {
 }
 END_TEST
 
-/* ---- Large stores -----------------------------------------------------------------------------
- */
+/* ---- Large stores ------------------------------------------------------------------------ */
 
 static void set_half_as_much_again(struct account *account, const void *context) {
     (void)context;
@@ -385,8 +382,7 @@ START_TEST(test_evicted_part_by_part) {
 }
 END_TEST
 
-/* ---- Processes that were stopped ----------------------------------------------------------------
- */
+/* ---- Processes that were stopped --------------------------------------------------------- */
 
 static void stop_under_lock(struct account *account, const void *context) {
     (void)account;
@@ -556,7 +552,7 @@ START_TEST(test_fork_counts_once) {
 }
 END_TEST
 
-/* ---- A crowd --------------------------------------------------------------------------------- */
+/* ---- A crowd ----------------------------------------------------------------------------- */
 
 #define CROWD 8
 #define CROWD_KEYS 397   /* a prime: every key is put, got and removed by everyone */

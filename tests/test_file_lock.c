@@ -16,7 +16,7 @@
 
 #define POLL_MS 50
 
-/* ---- Making it ----------------------------------------------------------------------------- */
+/* ---- Making it --------------------------------------------------------------------------- */
 
 START_TEST(test_makes_file_and_folders_and_holds_nothing) {
     char *path = path_in(scratch_dir(), "a/b/kernels.lock");
@@ -139,7 +139,7 @@ START_TEST(test_relative_path_stays_where_it_was) {
 }
 END_TEST
 
-/* ---- Shared and exclusive -------------------------------------------------------------------- */
+/* ---- Shared and exclusive ---------------------------------------------------------------- */
 
 static const struct {
     char other;
@@ -197,7 +197,7 @@ START_TEST(test_unknown_modes) {
 }
 END_TEST
 
-/* ---- Waiting -------------------------------------------------------------------------------- */
+/* ---- Waiting ----------------------------------------------------------------------------- */
 
 START_TEST(test_tries_at_least_once) {
     static const int64_t TIMEOUTS[] = {0, 1, 10 * 1000 * MS, -1, INT64_MAX, INT64_MIN};

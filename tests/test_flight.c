@@ -10,7 +10,7 @@
 
 #define THREADS 16
 
-/* ---- Threads ------------------------------------------------------------------------------- */
+/* ---- Threads ----------------------------------------------------------------------------- */
 
 START_TEST(test_threads_of_one_key) {
     static const char *const SPECS[] = {"memory", "memory,file:FOLDER/f"};

@@ -21,8 +21,7 @@
 #define PROCESSES 8
 #define KEYS 50
 
-/* ---- Processes ---------------------------------------------------------------------------------
- */
+/* ---- Processes --------------------------------------------------------------------------- */
 
 struct crew {
     const char *spec;
@@ -290,8 +289,7 @@ START_TEST(test_read_only_store_takes_none) {
 }
 END_TEST
 
-/* ---- Forks ------------------------------------------------------------------------------------
- */
+/* ---- Forks ------------------------------------------------------------------------------- */
 
 /* A maker that forks; what the child does is said by the test. */
 struct forker {
@@ -427,7 +425,7 @@ START_TEST(test_fork_while_another_thread_flies) {
 }
 END_TEST
 
-/* ---- Backends without locks --------------------------------------------------------------- */
+/* ---- Backends without locks -------------------------------------------------------------- */
 
 START_TEST(test_backend_without_locks) {
     struct cubby_error error = CUBBY_ERROR_INIT;

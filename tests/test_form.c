@@ -178,7 +178,7 @@ START_TEST(test_known_mac) {
 }
 END_TEST
 
-/* ---- Forms that are not known ------------------------------------------------------------- */
+/* ---- Forms that are not known ------------------------------------------------------------ */
 
 START_TEST(test_form_of_a_newer_version) {
     static const struct {
@@ -228,7 +228,7 @@ END_TEST
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 
-/* ---- Compressed ---------------------------------------------------------------------------- */
+/* ---- Compressed -------------------------------------------------------------------------- */
 
 static struct mac_key *secret_for(int index) {
     static struct mac_key secret;

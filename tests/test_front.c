@@ -42,7 +42,7 @@ static void await_compiles(unsigned count) {
         pass_ms(1);
 }
 
-/* ---- Those who ask --------------------------------------------------------------------------- */
+/* ---- Those who ask ----------------------------------------------------------------------- */
 
 struct asker {
     struct cubby_runtime_cache *handle; /* NULL: the cache behind them is asked itself */
@@ -136,7 +136,7 @@ static void expect_kept(struct asker *askers) {
     }
 }
 
-/* ---- Tests ----------------------------------------------------------------------------------- */
+/* ---- Tests ------------------------------------------------------------------------------- */
 
 static const char GATED[] = "kernel // FAKE_GATE\n";
 

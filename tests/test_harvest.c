@@ -109,7 +109,7 @@ static void setup(void) {
     run.options[1] = "-Itwo";
 }
 
-/* ---- What the trace says ------------------------------------------------------------------- */
+/* ---- What the trace says ----------------------------------------------------------------- */
 
 #define TREE_SOURCE                                                                                \
     "#include <a.h>\n"                                                                             \
@@ -162,8 +162,7 @@ START_TEST(test_traced_but_not_included) {
 }
 END_TEST
 
-/* ---- Changes while the compiler runs ------------------------------------------------------------
- */
+/* ---- Changes while the compiler runs ----------------------------------------------------- */
 
 static int64_t clock_then(const char *path) {
     struct stat status;
@@ -207,7 +206,7 @@ START_TEST(test_header_vanished) {
 }
 END_TEST
 
-/* ---- How headers are asked for -------------------------------------------------------------- */
+/* ---- How headers are asked for ----------------------------------------------------------- */
 
 START_TEST(test_macro_include) {
     write_text("two/a.h", "");
@@ -381,8 +380,7 @@ START_TEST(test_empty_names) {
 }
 END_TEST
 
-/* ---- Where they are looked for ----------------------------------------------------------------
- */
+/* ---- Where they are looked for ----------------------------------------------------------- */
 
 START_TEST(test_beside_the_including_file) {
     run.name = "sub/main.cu";
@@ -481,8 +479,7 @@ START_TEST(test_two_names_of_a_file) {
 }
 END_TEST
 
-/* ---- Memory and options ------------------------------------------------------------------------
- */
+/* ---- Memory and options ------------------------------------------------------------------ */
 
 START_TEST(test_memory_headers) {
     run.headers[0] = (struct cubby_header){"a.h", "int a;", 6};

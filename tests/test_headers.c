@@ -28,7 +28,7 @@ static const char *const NAMES[] = {"a.h",      "b.h",      "c.h", "d.h",
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-/* ---- The dice -------------------------------------------------------------------------- */
+/* ---- The dice ---------------------------------------------------------------------------- */
 
 static uint64_t state;
 
@@ -43,7 +43,7 @@ static bool chance(unsigned percent) {
 
 #define PICK(array) ((array)[dice(COUNT(array))])
 
-/* ---- The tree --------------------------------------------------------------------------- */
+/* ---- The tree ---------------------------------------------------------------------------- */
 
 static const char *root;
 static unsigned version;
@@ -265,7 +265,7 @@ static void make_tree(void) {
     }
 }
 
-/* ---- The request --------------------------------------------------------------------------- */
+/* ---- The request ------------------------------------------------------------------------- */
 
 static const char *const INCLUDE_DIRS[] = {"-Ione",      "-Itwo",       "-I.",
                                            "-Itwo/deep", "-Iother/one", "-Inowhere"};
@@ -359,7 +359,7 @@ static bool same(const struct cubby_object *left, const struct cubby_object *rig
            strcmp(cubby_object_log(left), cubby_object_log(right)) == 0;
 }
 
-/* ---- The compiler ------------------------------------------------------------------------- */
+/* ---- The compiler ------------------------------------------------------------------------ */
 
 static int compiler_major; /* 0 where there is no NVRTC */
 
@@ -377,7 +377,7 @@ static bool compiler_tells(void) {
     return compiler_major >= 13;
 }
 
-/* ---- The walk ------------------------------------------------------------------------------- */
+/* ---- The walk ---------------------------------------------------------------------------- */
 
 struct tally {
     unsigned hits, compiled, uncacheable, refused;

@@ -11,7 +11,7 @@
 #include "cubin_help.h"
 #include "engine/kernel_params.h"
 
-/* ---- Attributes by hand ---------------------------------------------------------------- */
+/* ---- Attributes by hand ------------------------------------------------------------------ */
 
 /* An entry of a parameter of at most 16383 bytes, and one of more. */
 #define PARAM(ordinal, offset, size) "\x04\x17\x0c\0\0\0\0\0" ordinal "\0" offset "\0\xf0" size "\0"
@@ -108,7 +108,7 @@ START_TEST(test_values) {
 }
 END_TEST
 
-/* ---- Damage -------------------------------------------------------------------------------- */
+/* ---- Damage ------------------------------------------------------------------------------ */
 
 /* Reads a copy that is exactly so long, so that a sanitizer sees a byte too many. Whatever it says,
  * it says one of three things. */
@@ -203,7 +203,7 @@ START_TEST(test_headers) {
 }
 END_TEST
 
-/* ---- What the compiler makes ----------------------------------------------------------------- */
+/* ---- What the compiler makes ------------------------------------------------------------- */
 
 static const char SOURCE[] =
     "struct large { char bytes[5000]; };\n"

@@ -10,7 +10,7 @@
 #include "key_help.h"
 #include "util/utf8.h"
 
-/* ---- BLAKE2b ------------------------------------------------------------------------------ */
+/* ---- BLAKE2b ----------------------------------------------------------------------------- */
 
 static size_t from_hex(const char *hex, unsigned char *bytes) {
     size_t size = 0;
@@ -83,7 +83,7 @@ START_TEST(test_hex) {
 }
 END_TEST
 
-/* ---- Fields ---------------------------------------------------------------------------------- */
+/* ---- Fields ------------------------------------------------------------------------------ */
 
 START_TEST(test_every_field_counts) {
     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
@@ -164,8 +164,7 @@ START_TEST(test_vary_equals_new) {
 }
 END_TEST
 
-/* ---- Sources that cannot be kept ----------------------------------------------------------------
- */
+/* ---- Sources that cannot be kept --------------------------------------------------------- */
 
 static bool reads_files(const char *text, const struct cubby_program_options *options) {
     struct cubby_program *program = cuda_program(text, options);

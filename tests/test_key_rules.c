@@ -10,7 +10,7 @@
 #include "key_help.h"
 #include "toolkit.h"
 
-/* ---- Fields ---- */
+/* ---- Fields ------------------------------------------------------------------------------ */
 
 START_TEST(test_toolchain_counts) {
     struct cubby_program *program = cuda_program(SOURCE, NULL);
@@ -77,8 +77,7 @@ START_TEST(test_order_of_headers) {
 }
 END_TEST
 
-/* ---- Options ----------------------------------------------------------------------------------
- */
+/* ---- Options ----------------------------------------------------------------------------- */
 
 START_TEST(test_spellings_fold) {
     struct cubby_key arch = key_with("-arch=sm_90", NULL, NULL);
@@ -190,7 +189,7 @@ START_TEST(test_ptx_of_sm_is_that_of_compute) {
 }
 END_TEST
 
-/* ---- The source's name ----------------------------------------------------------------------- */
+/* ---- The source's name ------------------------------------------------------------------- */
 
 static struct cubby_key named(const char *text, const char *name, const char *option) {
     struct cubby_program_options options = CUBBY_PROGRAM_OPTIONS_INIT;
@@ -257,7 +256,7 @@ START_TEST(test_debug_info_holds_stamps_of_headers) {
 }
 END_TEST
 
-/* ---- Schema and version ------------------------------------------------------------------- */
+/* ---- Schema and version ------------------------------------------------------------------ */
 
 /* The key of one field less one, by hand: "schema" alone differs between the two. */
 static struct cubby_key by_hand(const char *schema) {
@@ -297,8 +296,7 @@ START_TEST(test_version_of_cubby_does_not_count) {
 }
 END_TEST
 
-/* ---- The driver ---------------------------------------------------------------------------------
- */
+/* ---- The driver -------------------------------------------------------------------------- */
 
 static struct cubby_key key_of_kind(enum cubby_source source, enum cubby_target target,
                                     const char *text) {
@@ -321,8 +319,7 @@ START_TEST(test_driver_never_counts_for_nvrtc_and_nvvm) {
 }
 END_TEST
 
-/* ---- Probes that failed ------------------------------------------------------------------------
- */
+/* ---- Probes that failed ------------------------------------------------------------------ */
 
 START_TEST(test_failed_probes_differ_by_tool) {
     struct cubby_program *ptx = ptx_with(NULL);

@@ -11,7 +11,7 @@
 #include "linker_help.h"
 #include "os/dl.h"
 
-/* ---- Which linker -------------------------------------------------------------------------- */
+/* ---- Which linker ------------------------------------------------------------------------ */
 
 static const struct {
     struct linker_facts facts;
@@ -160,7 +160,7 @@ START_TEST(test_fingerprint_is_remembered) {
 }
 END_TEST
 
-/* ---- What nvJitLink is told ------------------------------------------------------------------ */
+/* ---- What nvJitLink is told -------------------------------------------------------------- */
 
 START_TEST(test_ptx_options) {
     char *text = compiled(ptx_with("-maxrregcount=32"));
@@ -291,8 +291,7 @@ START_TEST(test_refused_input) {
 }
 END_TEST
 
-/* ---- The driver's linker -----------------------------------------------------------------------
- */
+/* ---- The driver's linker ----------------------------------------------------------------- */
 
 static const struct {
     const char *option, *told;

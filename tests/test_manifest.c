@@ -9,7 +9,7 @@
 #include "deps_help.h"
 #include "harness.h"
 
-/* ---- Sorting ------------------------------------------------------------------------------ */
+/* ---- Sorting ----------------------------------------------------------------------------- */
 
 START_TEST(test_sort_orders_and_keeps_one) {
     struct deps deps = DEPS_INIT;
@@ -335,7 +335,7 @@ START_TEST(test_too_many_sets_are_corrupt) {
 }
 END_TEST
 
-/* ---- Bounds ------------------------------------------------------------------------------- */
+/* ---- Bounds ------------------------------------------------------------------------------ */
 
 START_TEST(test_bounded_number_of_sets) {
     struct manifest manifest = MANIFEST_INIT, back;

@@ -10,7 +10,7 @@
 #include "deps_help.h"
 #include "harness.h"
 
-/* ---- Which set holds ------------------------------------------------------------------------ */
+/* ---- Which set holds --------------------------------------------------------------------- */
 
 START_TEST(test_newest_first) {
     struct manifest manifest = MANIFEST_INIT;

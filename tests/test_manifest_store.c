@@ -13,8 +13,7 @@
 #include "headers.h"
 #include "store_tools.h"
 
-/* ---- In stores --------------------------------------------------------------------------------
- */
+/* ---- In stores --------------------------------------------------------------------------- */
 
 static const struct cubby_key BASE = {{7}};
 
@@ -151,8 +150,7 @@ START_TEST(test_strange_manifest_is_healed) {
 }
 END_TEST
 
-/* ---- Two processes ------------------------------------------------------------------------------
- */
+/* ---- Two processes ----------------------------------------------------------------------- */
 
 /* A set whose file bears the number of the key, in a file that only this process writes. */
 static void add_many(void *context) {

@@ -16,7 +16,7 @@
 #include "os/trust.h"
 #include "util/buffer.h"
 
-/* ---- Buffers ------------------------------------------------------------------------ */
+/* ---- Buffers ----------------------------------------------------------------------------- */
 
 START_TEST(buffer_grows) {
     struct buffer buffer = BUFFER_INIT;
@@ -49,7 +49,7 @@ START_TEST(buffer_remembers_that_memory_ran_out) {
 }
 END_TEST
 
-/* ---- Descriptors ------------------------------------------------------------------------ */
+/* ---- Descriptors ------------------------------------------------------------------------- */
 
 static void ignore_alarm(int number) {
     (void)number;

@@ -101,7 +101,7 @@ static size_t entry_size(const char *folder, const char *store) {
     return (size_t)status.st_size;
 }
 
-/* ---- Compression -------------------------------------------------------------------------- */
+/* ---- Compression ------------------------------------------------------------------------- */
 
 #ifdef HAVE_ZSTD
 START_TEST(test_write_through_and_promotion) {
@@ -215,7 +215,7 @@ static void add_codec_tests(TCase *tcase) {
 }
 #endif
 
-/* ---- Secrets ------------------------------------------------------------------------------- */
+/* ---- Secrets ----------------------------------------------------------------------------- */
 
 #define SIGNED "file:@/store?secret_file=@/secret"
 #define FIRST "the first secret, of 32 bytes. "
@@ -349,8 +349,7 @@ START_TEST(test_tiers_of_different_secrets) {
 }
 END_TEST
 
-/* ---- Secret files ------------------------------------------------------------------------------
- */
+/* ---- Secret files ------------------------------------------------------------------------ */
 
 /* Asserts that a secret is refused, for a reason that names the file and not the secret. */
 static void secret_refused(const char *folder, const char *reason) {

@@ -111,7 +111,7 @@ static bool same(struct cubby_object *left, struct cubby_object *right) {
     return result;
 }
 
-/* ---- PTX ------------------------------------------------------------------------------------ */
+/* ---- PTX --------------------------------------------------------------------------------- */
 
 static struct cubby_object *ptx_to_cubin(const struct cubby_object *ptx, const char *name,
                                          const char *option, size_t nuls) {
@@ -195,8 +195,7 @@ START_TEST(test_architectures) {
 }
 END_TEST
 
-/* ---- Links ------------------------------------------------------------------------------------
- */
+/* ---- Links ------------------------------------------------------------------------------- */
 
 /* Two objects of one form, linked: to a cubin, the same in each run and under any names. */
 static const enum cubby_target FORMS[] = {CUBBY_TARGET_LTOIR, CUBBY_TARGET_PTX, CUBBY_TARGET_CUBIN};
@@ -266,8 +265,7 @@ START_TEST(test_damaged_inputs) {
 }
 END_TEST
 
-/* ---- NVVM IR ------------------------------------------------------------------------------------
- */
+/* ---- NVVM IR ----------------------------------------------------------------------------- */
 
 static struct cubby_object *compile_nvvm(enum cubby_target target, bool libdevice,
                                          const char *name) {

@@ -299,7 +299,7 @@ START_TEST(new_shapes_push_old_ones_out) {
 }
 END_TEST
 
-/* ---- Shared memory -------------------------------------------------------------------------- */
+/* ---- Shared memory ----------------------------------------------------------------------- */
 
 static const char SHARED_SOURCE[] = "extern __shared__ float of[];\n"
                                     "extern \"C\" __global__ void few(float *y) { *y = of[7]; }\n"

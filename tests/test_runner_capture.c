@@ -7,8 +7,7 @@
 
 #include "streams_help.h"
 
-/* ---- Someone else's capture -------------------------------------------------------------------
- */
+/* ---- Someone else's capture -------------------------------------------------------------- */
 
 START_TEST(who_can_be_recorded) {
     struct cubby_engine *engine = engine_of((enum cubby_specialization_strategy)_i);
@@ -244,7 +243,7 @@ START_TEST(a_capture_of_another_thread_is_not_broken) {
 }
 END_TEST
 
-/* ---- While the thread captures ------------------------------------------------------------ */
+/* ---- While the thread captures ----------------------------------------------------------- */
 
 /* Whatever is called in the midst of a capture of the same thread, in the strictest mode: that is
  * not broken. The engine ran in an external stream before. */
@@ -373,7 +372,7 @@ START_TEST(no_call_breaks_a_capture_of_its_thread) {
 }
 END_TEST
 
-/* ---- What fails while it is recorded ------------------------------------------------------- */
+/* ---- What fails while it is recorded ----------------------------------------------------- */
 
 /* Drops the context, and with it the graph: the next run has to make another. */
 static void settings_again(struct cubby_engine *engine) {
@@ -439,7 +438,7 @@ START_TEST(a_recording_that_breaks_leaves_the_stream) {
 }
 END_TEST
 
-/* ---- Who records -------------------------------------------------------------------------- */
+/* ---- Who records ------------------------------------------------------------------------- */
 
 enum expected { NATIVE, OUTER, REFUSED };
 

@@ -6,7 +6,7 @@
 
 #include "streams_help.h"
 
-/* ---- Parts of a device, and several devices -------------------------------------------------- */
+/* ---- Parts of a device, and several devices ---------------------------------------------- */
 
 /* Two engines, each on multiprocessors of its own; recorded or not. */
 START_TEST(engines_on_parts_of_a_device) {
@@ -269,7 +269,7 @@ START_TEST(a_part_records_its_engines) {
 }
 END_TEST
 
-/* ---- Several devices ------------------------------------------------------------------------ */
+/* ---- Several devices --------------------------------------------------------------------- */
 
 static struct cubby_engine *engine_on_device(int device,
                                              enum cubby_specialization_strategy strategy) {
@@ -377,7 +377,7 @@ START_TEST(a_stream_of_another_device_is_not_passed_through) {
 }
 END_TEST
 
-/* ---- The caller's thread ------------------------------------------------------------------- */
+/* ---- The caller's thread ----------------------------------------------------------------- */
 
 /* The caller has a context of its own current, in the strictest mode: it finds both again. */
 static struct CUctx_st *current;

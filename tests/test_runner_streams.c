@@ -6,7 +6,7 @@
 
 #include "streams_help.h"
 
-/* ---- External streams --------------------------------------------------------------------- */
+/* ---- External streams -------------------------------------------------------------------- */
 
 START_TEST(an_external_stream_takes_effect_at_the_next_enqueue) {
     struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_NONE);
@@ -193,7 +193,7 @@ START_TEST(graphs_follow_the_callers_stream) {
 }
 END_TEST
 
-/* ---- By name -------------------------------------------------------------------------------- */
+/* ---- By name ----------------------------------------------------------------------------- */
 
 static struct cubby_engine *engine_called(const char *name) {
     struct cubby_engine_options options = CUBBY_ENGINE_OPTIONS_INIT;
@@ -281,7 +281,7 @@ START_TEST(what_was_bound_before_one_fails_is_set_back) {
 }
 END_TEST
 
-/* ---- From within a run --------------------------------------------------------------------- */
+/* ---- From within a run ------------------------------------------------------------------- */
 
 /* A kernel of the double runs in the thread that enqueues, as a callback of the library does: what
  * asks is answered, what would change the engine is refused, and no one waits for itself. */
@@ -375,8 +375,7 @@ START_TEST(a_run_is_not_changed_from_within) {
 }
 END_TEST
 
-/* ---- The caller's stream ----------------------------------------------------------------------
- */
+/* ---- The caller's stream ----------------------------------------------------------------- */
 
 START_TEST(precedence) {
     struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_NONE);

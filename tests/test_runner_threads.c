@@ -12,7 +12,7 @@
 
 static struct line line;
 
-/* ---- Gates ----------------------------------------------------------------------------------- */
+/* ---- Gates ------------------------------------------------------------------------------- */
 
 struct gate {
     pthread_mutex_t lock;
@@ -54,7 +54,7 @@ static struct gate compiles = GATE_INIT;
 /* The device does nothing while it is closed. */
 static struct gate work = GATE_INIT;
 
-/* ---- A store that has nothing, and keeps nothing --------------------------------------------- */
+/* ---- A store that has nothing, and keeps nothing ----------------------------------------- */
 
 static int empty_get(struct cubby_backend *backend, enum cubby_entry_kind kind,
                      const struct cubby_key *key, struct cubby_blob **ret_blob,
@@ -134,7 +134,7 @@ static void tear_down(void) {
     line_tear_down(&line);
 }
 
-/* ---- Another thread ------------------------------------------------------------------------- */
+/* ---- Another thread ---------------------------------------------------------------------- */
 
 struct other {
     struct cubby_engine *engine; /* a reference */
@@ -202,7 +202,7 @@ static void look_at(struct cubby_engine *engine, bool has_context) {
     stats_of_engine(engine);
 }
 
-/* ---- Compiles -------------------------------------------------------------------------------- */
+/* ---- Compiles ---------------------------------------------------------------------------- */
 
 /* _i: 0 an eager run, 1 preparing one, 2 and 3 the same where a graph is recorded. */
 START_TEST(a_compile_holds_nobody_up) {
@@ -318,7 +318,7 @@ START_TEST(a_handle_that_is_displaced_holds_nobody_up) {
 }
 END_TEST
 
-/* ---- The device ------------------------------------------------------------------------------ */
+/* ---- The device -------------------------------------------------------------------------- */
 
 static void pass_work(void *unused) {
     (void)unused;
@@ -386,8 +386,7 @@ START_TEST(the_device_holds_nobody_up) {
 }
 END_TEST
 
-/* ---- All of it at once ------------------------------------------------------------------------
- */
+/* ---- All of it at once ------------------------------------------------------------------- */
 
 #define RUNNERS 3
 #define RUNS 40

@@ -21,7 +21,7 @@ static void expect_same(const struct cubby_blob *left, const struct cubby_blob *
     ck_assert_mem_eq(cubby_blob_data(left), cubby_blob_data(right), cubby_blob_size(left));
 }
 
-/* ---- States ---------------------------------------------------------------------------------- */
+/* ---- States ------------------------------------------------------------------------------ */
 
 START_TEST(test_handle_begins_pending) {
     struct cubby_runtime_cache *cache = handle_new();
@@ -184,7 +184,7 @@ START_TEST(test_no_kernel_no_bytes) {
 }
 END_TEST
 
-/* ---- What fits ------------------------------------------------------------------------------- */
+/* ---- What fits --------------------------------------------------------------------------- */
 
 static const struct {
     struct cubby_runtime_identity made_for;
@@ -250,7 +250,7 @@ START_TEST(test_blob_is_of_the_newest_driver) {
 }
 END_TEST
 
-/* ---- Damage ---------------------------------------------------------------------------------- */
+/* ---- Damage ------------------------------------------------------------------------------ */
 
 /* Gives bytes to a live handle: an error, and not one kernel of theirs. */
 static int give_damaged(const void *data, size_t size) {
@@ -363,7 +363,7 @@ START_TEST(test_damaged_stash_is_no_failure) {
 }
 END_TEST
 
-/* ---- Kernels --------------------------------------------------------------------------------- */
+/* ---- Kernels ----------------------------------------------------------------------------- */
 
 START_TEST(test_equal_sets_are_equal_bytes) {
     struct cubby_blob *blob = blob_with(&HERE, 1, 20), *again;
@@ -517,7 +517,7 @@ START_TEST(test_references) {
 }
 END_TEST
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 static void add_states(Suite *suite) {
     TCase *tests = add_case(suite, "states");

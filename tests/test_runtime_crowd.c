@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- Threads and forks ----------------------------------------------------------------------- */
+/* ---- Threads and forks ------------------------------------------------------------------- */
 
 #define THREADS 8
 
@@ -103,7 +103,7 @@ START_TEST(test_forks_while_others_are_at_work) {
 }
 END_TEST
 
-/* ---- Many at once ---------------------------------------------------------------------------- */
+/* ---- Many at once ------------------------------------------------------------------------ */
 
 #define PROCESSES 4
 #define ROUNDS 5
@@ -220,7 +220,7 @@ START_TEST(test_signals_do_not_end_a_save) {
 }
 END_TEST
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 static void add_crowds(Suite *suite) {
     TCase *tests = add_case(suite, "many at once");

@@ -12,7 +12,7 @@
 #include "entry/checksum.h"
 #include "os/time.h"
 
-/* ---- Loading a file -------------------------------------------------------------------------- */
+/* ---- Loading a file ---------------------------------------------------------------------- */
 
 START_TEST(test_missing_file_is_no_failure) {
     char *path = the_path(), *below = path_in(path, "none/kernels.bin");
@@ -209,7 +209,7 @@ START_TEST(test_refused_file_stays) {
 }
 END_TEST
 
-/* ---- Saving to a file ------------------------------------------------------------------------ */
+/* ---- Saving to a file -------------------------------------------------------------------- */
 
 START_TEST(test_save_adds_to_what_is_there) {
     char *path = the_path();
@@ -478,7 +478,7 @@ START_TEST(test_explicit_save_raises_errors) {
 }
 END_TEST
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 static void add_files(Suite *suite) {
     TCase *tests = add_case(suite, "files");

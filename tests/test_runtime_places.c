@@ -11,7 +11,7 @@
 
 #include "runtime/runtime_cache.h"
 
-/* ---- Handles --------------------------------------------------------------------------------- */
+/* ---- Handles ----------------------------------------------------------------------------- */
 
 /* Two on one path are two. */
 START_TEST(test_equality_is_identity) {
@@ -144,7 +144,7 @@ START_TEST(test_handles_of_users_do_not_save_themselves) {
 }
 END_TEST
 
-/* ---- Streams --------------------------------------------------------------------------------- */
+/* ---- Streams ----------------------------------------------------------------------------- */
 
 /* A tape of bytes in memory. */
 struct tape {
@@ -340,7 +340,7 @@ START_TEST(test_stream_of_a_pipe) {
 }
 END_TEST
 
-/* ---- Entries of a cache ---------------------------------------------------------------------- */
+/* ---- Entries of a cache ------------------------------------------------------------------ */
 
 START_TEST(test_entry_of_a_cache) {
     struct cubby_cache *store = open_spec_or_less(SPECS[_i], scratch_dir());
@@ -425,7 +425,7 @@ START_TEST(test_entry_is_for_its_identity) {
 }
 END_TEST
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 static void add_handles(Suite *suite) {
     TCase *tests = add_case(suite, "handles");

@@ -100,7 +100,7 @@ START_TEST(test_modes_whatever_the_umask) {
 }
 END_TEST
 
-/* ---- Trust --------------------------------------------------------------------------------- */
+/* ---- Trust ------------------------------------------------------------------------------- */
 
 START_TEST(test_refused_without_the_parameter) {
     char *root = shared_root();
@@ -150,7 +150,7 @@ START_TEST(test_private_folder_below) {
 }
 END_TEST
 
-/* ---- Two users of one group ------------------------------------------------------------------ */
+/* ---- Two users of one group -------------------------------------------------------------- */
 
 /* From now on this process is that user, in the folder, and in the group where it is a member. */
 static void become(const char *folder, uid_t user, bool member) {

@@ -29,8 +29,7 @@ static unsigned below(unsigned end) {
     return (unsigned)((state * UINT64_C(2685821657736338717)) >> 33) % end;
 }
 
-/* ---- The sieve ---------------------------------------------------------------------------------
- */
+/* ---- The sieve --------------------------------------------------------------------------- */
 
 /* What the sieve is to say, byte by byte. */
 static unsigned sieve_slowly(const char *chunk) {
@@ -100,8 +99,7 @@ START_TEST(test_sieve_at_random) {
 }
 END_TEST
 
-/* ---- Texts
- * ---------------------------------------------------------------------------------------- */
+/* ---- Texts ------------------------------------------------------------------------------- */
 
 struct text {
     char bytes[LARGEST];
@@ -210,8 +208,7 @@ static void make_text(struct text *text) {
         add(text, "", 1);
 }
 
-/* ---- The look without a sieve
- * ----------------------------------------------------------------------- */
+/* ---- The look without a sieve ------------------------------------------------------------ */
 
 /* Bytes of the splice at a place: a backslash, or its trigraph, and blanks up to a line's end. */
 static size_t splice_at(const struct text *text, size_t at) {

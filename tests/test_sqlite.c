@@ -26,8 +26,7 @@ static char *new_path(void) {
     return path_in(scratch_dir(), "store.db");
 }
 
-/* ---- Looking at the database past the store ----------------------------------------------------
- */
+/* ---- Looking at the database past the store ---------------------------------------------- */
 
 static sqlite3 *open_raw(const char *path) {
     sqlite3 *db;
@@ -96,7 +95,7 @@ static off_t size_of(const char *path, const char *suffix) {
     return status.st_size;
 }
 
-/* ---- Settings -------------------------------------------------------------------------------- */
+/* ---- Settings ---------------------------------------------------------------------------- */
 
 START_TEST(test_settings) {
     char *path = new_path();
@@ -131,8 +130,7 @@ START_TEST(test_modes) {
 }
 END_TEST
 
-/* ---- Cap ---------------------------------------------------------------------------------------
- */
+/* ---- Cap --------------------------------------------------------------------------------- */
 
 static void put_many(struct cubby_backend *sqlite, unsigned first, unsigned count) {
     for (unsigned i = first; i < first + count; i++)

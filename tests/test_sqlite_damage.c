@@ -99,8 +99,7 @@ static void expect_set_aside(const char *path, const void *old_bytes, size_t old
     free(aside);
 }
 
-/* ---- Files of others ---------------------------------------------------------------------------
- */
+/* ---- Files of others --------------------------------------------------------------------- */
 
 START_TEST(test_text) {
     static const char TEXT[] = "This is no database at all but a text that somebody keeps here.\n"
@@ -198,8 +197,7 @@ START_TEST(test_others_may_write) {
 }
 END_TEST
 
-/* ---- Damage -----------------------------------------------------------------------------------
- */
+/* ---- Damage ------------------------------------------------------------------------------ */
 
 START_TEST(test_damaged_header) {
     static const struct {
@@ -419,8 +417,7 @@ START_TEST(test_deleted_while_open) {
 }
 END_TEST
 
-/* ---- Places that cannot be written -------------------------------------------------------------
- */
+/* ---- Places that cannot be written ------------------------------------------------------- */
 
 static void expect_put_fails(struct cubby_backend *sqlite, const char *path, unsigned number,
                              size_t size) {

@@ -31,7 +31,7 @@ static unsigned stride(void) {
     return number > 0 ? (unsigned)number : DEFAULT_STRIDE;
 }
 
-/* ---- Entries in files ------------------------------------------------------------------------ */
+/* ---- Entries in files -------------------------------------------------------------------- */
 
 static const char *const FORMS[] = {
     "file:@/store",
@@ -182,8 +182,7 @@ START_TEST(test_counters) {
 }
 END_TEST
 
-/* ---- Databases ---------------------------------------------------------------------------------
- */
+/* ---- Databases --------------------------------------------------------------------------- */
 
 #ifdef HAVE_SQLITE
 #define ROWS 5

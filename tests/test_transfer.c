@@ -79,8 +79,7 @@ static uint64_t count(struct cubby_cache *cache) {
     return result.entries;
 }
 
-/* ---- Out ----------------------------------------------------------------------------------------
- */
+/* ---- Out --------------------------------------------------------------------------------- */
 
 static char *export(struct cubby_cache *cache, size_t *ret_size,
                     struct cubby_export_result *ret_result) {

@@ -59,7 +59,7 @@ enum cubby_entry_kind {
 /** Number of entry kinds. */
 #define CUBBY_ENTRY_KINDS 5
 
-/* ---- Blobs ------------------------------------------------------------- */
+/* ---- Blobs ------------------------------------------------------------------------------- */
 
 /** Immutable bytes shared by reference. Any thread may hold references. */
 struct cubby_blob;
@@ -95,7 +95,7 @@ void *cubby_blob_writable(struct cubby_blob *blob);
  */
 void cubby_blob_truncate(struct cubby_blob *blob, size_t size);
 
-/* ---- Counters and statistics -------------------------------------------- */
+/* ---- Counters and statistics ------------------------------------------------------------- */
 
 /** Events of a store since it was made or last set to zero; they only grow. */
 struct cubby_counters {
@@ -158,7 +158,7 @@ struct cubby_finding {
 /** Called for each finding; another value than 0 ends the search. */
 typedef int (*cubby_finding_visitor)(const struct cubby_finding *finding, void *context);
 
-/* ---- The vtable ---------------------------------------------------------- */
+/* ---- The vtable -------------------------------------------------------------------------- */
 
 struct cubby_backend;
 

@@ -51,7 +51,7 @@ extern "C" {
 /** Version of the library, such as "0.1.0"; a static string. */
 const char *cubby_version(void);
 
-/* ---- Log ----------------------------------------------------------------- */
+/* ---- Log --------------------------------------------------------------------------------- */
 
 /** How much a log line matters. */
 enum cubby_log_level {
@@ -70,7 +70,7 @@ typedef void (*cubby_log_function)(enum cubby_log_level level, const char *line,
  */
 void cubby_log_set(cubby_log_function function, enum cubby_log_level level, void *context);
 
-/* ---- Keys ------------------------------------------------------------------ */
+/* ---- Keys -------------------------------------------------------------------------------- */
 
 /** Characters of a key in hexadecimal, the final NUL included. */
 #define CUBBY_KEY_HEX_SIZE (2 * CUBBY_KEY_SIZE + 1)
@@ -104,7 +104,7 @@ void cubby_key_builder_finish(const struct cubby_key_builder *builder, struct cu
 /** Releases a builder. NULL-safe. */
 void cubby_key_builder_free(struct cubby_key_builder *builder);
 
-/* ---- Caches ---------------------------------------------------------------- */
+/* ---- Caches ------------------------------------------------------------------------------ */
 
 /** An ordered list of stores, fastest first. */
 struct cubby_cache;
@@ -150,7 +150,7 @@ const char *cubby_cache_tier_name(const struct cubby_cache *cache, size_t tier);
  */
 const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, size_t index);
 
-/* ---- Programs -------------------------------------------------------------- */
+/* ---- Programs ---------------------------------------------------------------------------- */
 
 /** Language of a source. */
 enum cubby_source {
@@ -276,7 +276,7 @@ typedef void (*cubby_field_visitor)(const char *name, const char *value, void *c
 int cubby_program_explain(struct cubby_cache *cache, struct cubby_program *program,
                           cubby_field_visitor visit, void *context, struct cubby_error *error);
 
-/* ---- Objects --------------------------------------------------------------- */
+/* ---- Objects ----------------------------------------------------------------------------- */
 
 /** What a compiler made. Immutable. */
 struct cubby_object;
@@ -338,7 +338,7 @@ const char *cubby_object_name(const struct cubby_object *object, size_t index,
 const char *cubby_object_field(const struct cubby_object *object, size_t index,
                                const char **ret_value);
 
-/* ---- Compiling ------------------------------------------------------------- */
+/* ---- Compiling --------------------------------------------------------------------------- */
 
 /** How a request was served. */
 enum cubby_outcome_kind {
@@ -392,7 +392,7 @@ int cubby_compile(struct cubby_cache *cache, struct cubby_program *program, unsi
                   struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
                   struct cubby_error *error);
 
-/* ---- Why a program is not in the cache -------------------------------------- */
+/* ---- Why a program is not in the cache --------------------------------------------------- */
 
 /** What became of a program that is looked for. */
 enum cubby_comparison_kind {
@@ -451,7 +451,7 @@ int cubby_program_compare(struct cubby_cache *cache, struct cubby_program *progr
                           cubby_difference_visitor visit, void *context,
                           struct cubby_comparison *ret_comparison, struct cubby_error *error);
 
-/* ---- Linking ----------------------------------------------------------------- */
+/* ---- Linking ----------------------------------------------------------------------------- */
 
 /** Form of an input of a link. */
 enum cubby_input {
@@ -538,7 +538,7 @@ int cubby_link_run(struct cubby_cache *cache, struct cubby_link *link, unsigned 
                    struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
                    struct cubby_error *error);
 
-/* ---- For those who bring their own compiler --------------------------------- */
+/* ---- For those who bring their own compiler ---------------------------------------------- */
 
 /**
  * Makes the bytes of an entry on a miss. Called without any lock held.
@@ -596,7 +596,7 @@ int cubby_cache_get_or_make(struct cubby_cache *cache, const struct cubby_key *k
                             struct cubby_object **ret_object, struct cubby_outcome *ret_outcome,
                             struct cubby_error *error);
 
-/* ---- Looking after a cache --------------------------------------------------- */
+/* ---- Looking after a cache --------------------------------------------------------------- */
 
 /** Removes an entry from every tier. @return 0 or CUBBY_ERR_NOT_FOUND */
 int cubby_cache_remove(struct cubby_cache *cache, enum cubby_entry_kind kind,
@@ -720,7 +720,7 @@ int cubby_cache_import(struct cubby_cache *cache, int fd, cubby_refusal_visitor 
                        void *context, struct cubby_import_result *ret_result,
                        struct cubby_error *error);
 
-/* ---- What was found on this machine ------------------------------------------ */
+/* ---- What was found on this machine ------------------------------------------------------ */
 
 /** The compiler in use. Strings are owned by the caller through cubby_toolchain_clear(). */
 struct cubby_toolchain {

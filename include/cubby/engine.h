@@ -36,7 +36,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* ---- Types --------------------------------------------------------------------- */
+/* ---- Types ------------------------------------------------------------------------------- */
 
 /** Type of the elements of a tensor, or of a scalar argument. */
 enum cubby_dtype {
@@ -83,7 +83,7 @@ enum cubby_access {
 /** "read", "write" or "read_write"; a static string, NULL for no access. */
 const char *cubby_access_name(enum cubby_access access);
 
-/* ---- Expressions --------------------------------------------------------------- */
+/* ---- Expressions ------------------------------------------------------------------------- */
 
 /** Operators, on signed 64-bit integers. An overflow, or a divisor below 1, is an error. */
 enum cubby_operator {
@@ -130,7 +130,7 @@ struct cubby_expression *cubby_expression_operation(enum cubby_operator operatio
 /** Releases an expression that was given to no one. NULL-safe. */
 void cubby_expression_free(struct cubby_expression *expression);
 
-/* ---- The parts of a plan --------------------------------------------------------- */
+/* ---- The parts of a plan ----------------------------------------------------------------- */
 
 /** Most bytes of a name in a plan. Names are C identifiers. */
 #define CUBBY_NAME_MAX 63
@@ -207,7 +207,7 @@ struct cubby_engine_launch {
     size_t argument_count;
 };
 
-/* ---- Making a plan ----------------------------------------------------------------- */
+/* ---- Making a plan ----------------------------------------------------------------------- */
 
 /** What an engine is and does. Immutable. */
 struct cubby_engine_plan;
@@ -281,7 +281,7 @@ struct cubby_engine_plan *cubby_engine_plan_ref(struct cubby_engine_plan *plan);
 /** Drops a reference. NULL-safe. */
 void cubby_engine_plan_unref(struct cubby_engine_plan *plan);
 
-/* ---- What is in a plan --------------------------------------------------------------- */
+/* ---- What is in a plan ------------------------------------------------------------------- */
 
 /** Name of the engine, borrowed. */
 const char *cubby_engine_plan_name(const struct cubby_engine_plan *plan);
@@ -317,7 +317,7 @@ int cubby_engine_plan_to_json(const struct cubby_engine_plan *plan, char **ret_t
  */
 void cubby_engine_plan_identity(const struct cubby_engine_plan *plan, struct cubby_key *ret_key);
 
-/* ---- Values of the dims ---------------------------------------------------------------- */
+/* ---- Values of the dims ------------------------------------------------------------------ */
 
 /** A tensor for given values of the dims. */
 struct cubby_tensor_geometry {
@@ -355,7 +355,7 @@ int cubby_engine_plan_evaluate(const struct cubby_engine_plan *plan, const int64
 /** Releases a geometry. NULL-safe. */
 void cubby_engine_geometry_free(struct cubby_engine_geometry *geometry);
 
-/* ---- Compiling ------------------------------------------------------------------------- */
+/* ---- Compiling --------------------------------------------------------------------------- */
 
 /**
  * One of the plan's programs, ready for cubby_compile(): to a cubin, with the kernels that launches

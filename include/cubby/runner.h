@@ -52,7 +52,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* ---- Settings ------------------------------------------------------------------------------ */
+/* ---- Settings ---------------------------------------------------------------------------- */
 
 /** What is done for values of the dims for which there is no specialised kernel yet. */
 enum cubby_specialization_strategy {
@@ -90,7 +90,7 @@ struct cubby_runtime_settings {
 #define CUBBY_RUNTIME_SETTINGS_INIT                                                                \
     { .version = 1 }
 
-/* ---- Engines ------------------------------------------------------------------------------- */
+/* ---- Engines ----------------------------------------------------------------------------- */
 
 /** A plan on a device. */
 struct cubby_engine;
@@ -166,7 +166,7 @@ int cubby_engine_set_settings(struct cubby_engine *engine,
                               const struct cubby_runtime_settings *settings,
                               struct cubby_error *error);
 
-/* ---- Running ------------------------------------------------------------------------------- */
+/* ---- Running ----------------------------------------------------------------------------- */
 
 /** Memory of the engine's device. */
 struct cubby_engine_buffer {
@@ -230,7 +230,7 @@ struct cubby_engine_stats {
 /** Fills @p ret_stats. */
 void cubby_engine_stats(struct cubby_engine *engine, struct cubby_engine_stats *ret_stats);
 
-/* ---- Streams ------------------------------------------------------------------------------- */
+/* ---- Streams ----------------------------------------------------------------------------- */
 
 /*
  * Where an enqueue goes: into the engine's external stream, if it has one; else, with passthrough,
@@ -308,7 +308,7 @@ bool cubby_stream_passthrough(void);
 /** True if the engine can be recorded into a graph of the caller's: it swaps no kernels. */
 bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine);
 
-/* ---- Scopes -------------------------------------------------------------------------------- */
+/* ---- Scopes ------------------------------------------------------------------------------ */
 
 /** Which settings a scope overrides. */
 enum cubby_runtime_scope_mask {
@@ -345,7 +345,7 @@ int cubby_runtime_scope_enter(struct cubby_engine *const *engines, size_t count,
  */
 int cubby_runtime_scope_exit(struct cubby_runtime_scope *scope, struct cubby_error *error);
 
-/* ---- Parts of a device --------------------------------------------------------------------- */
+/* ---- Parts of a device ------------------------------------------------------------------- */
 
 /** A device divided into parts that share no multiprocessor (green contexts). */
 struct cubby_green_division;
@@ -384,7 +384,7 @@ cubby_green_division_part(const struct cubby_green_division *division, size_t in
 const struct cubby_green_part *
 cubby_green_division_find(const struct cubby_green_division *division, const char *name);
 
-/* ---- Graphs -------------------------------------------------------------------------------- */
+/* ---- Graphs ------------------------------------------------------------------------------ */
 
 /** Who records. */
 enum cubby_graph_mode {
@@ -416,7 +416,7 @@ int cubby_graph_scope_enter(struct cubby_engine *const *engines, size_t count, b
 /** Restores the settings, and releases the scope. NULL-safe. As cubby_runtime_scope_exit(). */
 int cubby_graph_scope_exit(struct cubby_graph_scope *scope, struct cubby_error *error);
 
-/* ---- Ahead of time ------------------------------------------------------------------------- */
+/* ---- Ahead of time ----------------------------------------------------------------------- */
 
 /** How a plan is compiled without a device. */
 struct cubby_prewarm_options {
@@ -452,7 +452,7 @@ int cubby_engine_plan_prewarm(const struct cubby_engine_plan *plan, const int64_
                               const struct cubby_prewarm_options *options,
                               struct cubby_error *error);
 
-/* ---- Memory -------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------ */
 
 /** Memory of a device, for callers that have no means of their own. */
 struct cubby_device_memory;

@@ -12,7 +12,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
-/* ---- Life ------------------------------------------------------------------------- */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 static int check_backend(const struct cubby_backend *backend, struct cubby_error *error) {
     const struct cubby_backend_ops *ops = backend ? backend->ops : NULL;
@@ -169,7 +169,7 @@ const struct cubby_error *cubby_cache_problem(const struct cubby_cache *cache, s
     return index < cache->problem_count ? &cache->problems[index] : NULL;
 }
 
-/* ---- Counters ----------------------------------------------------------------------- */
+/* ---- Counters ---------------------------------------------------------------------------- */
 
 void cache_count(struct cubby_cache *cache, enum cache_event event, uint64_t amount) {
     atomic_fetch_add_explicit(&cache->events[event], amount, memory_order_relaxed);
@@ -239,7 +239,7 @@ int cache_check_kind(enum cubby_entry_kind kind, struct cubby_error *error) {
                      (int)kind);
 }
 
-/* ---- Entries -------------------------------------------------------------------------- */
+/* ---- Entries ----------------------------------------------------------------------------- */
 
 /* Asks a tier: for use, or for looking only. */
 typedef int (*tier_get)(struct cubby_backend *backend, enum cubby_entry_kind kind,

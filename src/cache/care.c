@@ -43,7 +43,7 @@ int cubby_cache_remove(struct cubby_cache *cache, enum cubby_entry_kind kind,
     return result;
 }
 
-/* ---- Walking ---------------------------------------------------------------------- */
+/* ---- Walking ----------------------------------------------------------------------------- */
 
 struct walk {
     const char *tier;
@@ -70,7 +70,7 @@ int cubby_cache_iterate(struct cubby_cache *cache, cubby_cache_visitor visit, vo
     return result;
 }
 
-/* ---- Clearing ---------------------------------------------------------------------- */
+/* ---- Clearing ---------------------------------------------------------------------------- */
 
 static int remove_visited(const struct cubby_entry_info *info, void *context) {
     struct cubby_backend *tier = context;
@@ -103,7 +103,7 @@ int cubby_cache_clear(struct cubby_cache *cache, struct cubby_error *error) {
     return result;
 }
 
-/* ---- Statistics ---------------------------------------------------------------------- */
+/* ---- Statistics -------------------------------------------------------------------------- */
 
 int cubby_cache_tier_stats(struct cubby_cache *cache, size_t tier,
                            struct cubby_store_stats *ret_stats, struct cubby_error *error) {

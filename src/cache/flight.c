@@ -39,7 +39,7 @@ struct flight_waiter {
     const struct flight *flight;
 };
 
-/* ---- The table, across forks -------------------------------------------------------------- */
+/* ---- The table, across forks ------------------------------------------------------------- */
 
 static void init_landed(struct flight_table *table) {
     pthread_condattr_t attributes;
@@ -117,8 +117,7 @@ void flight_table_free(struct flight_table *table) {
     pthread_mutex_destroy(&table->lock);
 }
 
-/* ---- In the table, its lock held --------------------------------------------------------------
- */
+/* ---- In the table, its lock held --------------------------------------------------------- */
 
 /* True if waiting for the flight may help: it makes the same, and what comes of it can be taken
  * over or will be in a store of this cache as well. */
@@ -194,8 +193,7 @@ static bool await(struct flight_table *table, const struct flight *flight, uint6
     return flight->has_landed;
 }
 
-/* ---- As a passenger ----------------------------------------------------------------------------
- */
+/* ---- As a passenger ---------------------------------------------------------------------- */
 
 /* Takes over what the pilot made. Returns 1 where there is nothing that could be taken over. */
 static int share(const struct flight *flight, const struct flight_task *task,
@@ -248,8 +246,7 @@ static int ride(struct cubby_cache *cache, struct flight *flight, const struct f
     return result;
 }
 
-/* ---- As the pilot ------------------------------------------------------------------------------
- */
+/* ---- As the pilot ------------------------------------------------------------------------ */
 
 /* Takes the lock of the last store that has locks, so that all who share that store meet there.
  * Without one the entry is made all the same. */

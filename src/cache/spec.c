@@ -29,7 +29,7 @@ static int fail_memory(const struct parser *parser) {
     return error_no_memory(parser->error);
 }
 
-/* ---- Parts ----------------------------------------------------------------------- */
+/* ---- Parts ------------------------------------------------------------------------------- */
 
 static int hex_value(char digit) {
     static const char DIGITS[] = "0123456789abcdef";
@@ -232,7 +232,7 @@ static int parse_parameters(const struct parser *parser, const char *at, const c
     }
 }
 
-/* ---- Tiers ------------------------------------------------------------------------ */
+/* ---- Tiers ------------------------------------------------------------------------------- */
 
 static bool has_prefix(const char *at, const char *end, const char *prefix) {
     size_t length = strlen(prefix);

@@ -33,7 +33,7 @@ static const struct argp_option OPTIONS[] = {
     {0},
 };
 
-/* ---- Command line --------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------ */
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct verb_input *input = state->input;
@@ -80,7 +80,7 @@ static const struct argp ARGP = {
     NULL,
     NULL};
 
-/* ---- Where results go ------------------------------------------------------------------- */
+/* ---- Where results go -------------------------------------------------------------------- */
 
 static bool is_folder(const char *path) {
     struct stat status;
@@ -158,7 +158,7 @@ static int check_outputs(const struct compile_args *args) {
     return status;
 }
 
-/* ---- Compiling ---------------------------------------------------------------------------- */
+/* ---- Compiling --------------------------------------------------------------------------- */
 
 static json_t *compile_file(const struct compile_args *args, const char *source) {
     struct cubby_outcome outcome = {.kind = CUBBY_OUTCOME_ERROR};

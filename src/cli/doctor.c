@@ -28,7 +28,7 @@ static const struct argp ARGP = {
     NULL,
     NULL};
 
-/* ---- Findings ------------------------------------------------------------------------ */
+/* ---- Findings ---------------------------------------------------------------------------- */
 
 /* What is wrong. That memory was short is no finding, and ends the process. */
 static json_t *problem_text(const struct cubby_error *error) {
@@ -111,7 +111,7 @@ static json_t *find_stores(struct cubby_cache *cache) {
     return stores;
 }
 
-/* ---- For people ------------------------------------------------------------------------ */
+/* ---- For people -------------------------------------------------------------------------- */
 
 static const char *text_in(const json_t *object, const char *name) {
     const char *text = json_string_value(json_object_get(object, name));

@@ -10,7 +10,7 @@
 #include "cli/report.h"
 #include "util/error.h"
 
-/* ---- Command lines ------------------------------------------------------------------- */
+/* ---- Command lines ----------------------------------------------------------------------- */
 
 struct entry_args {
     const char *output;
@@ -84,7 +84,7 @@ static enum status end(struct cubby_cache *cache, enum status status, struct cub
     return status;
 }
 
-/* ---- Finding ---------------------------------------------------------------------------- */
+/* ---- Finding ----------------------------------------------------------------------------- */
 
 /* cubby_cache_peek() and cubby_cache_describe(). */
 typedef int finder(struct cubby_cache *cache, enum cubby_entry_kind kind,
@@ -104,7 +104,7 @@ static int find_object(struct cubby_cache *cache, finder *find, const char *hex,
     return error_set(error, CUBBY_ERR_NOT_FOUND, "no store holds the key %s: see `cubby ls`", hex);
 }
 
-/* ---- ls ------------------------------------------------------------------------------------ */
+/* ---- ls ---------------------------------------------------------------------------------- */
 
 struct listing {
     const struct cli *cli;
@@ -157,7 +157,7 @@ int verb_ls(struct cli *cli, int argc, char **argv) {
     return end(listing.cache, status, &error);
 }
 
-/* ---- show ----------------------------------------------------------------------------------- */
+/* ---- show -------------------------------------------------------------------------------- */
 
 static json_t *fields_json(const struct cubby_object *object) {
     json_t *fields = json_array();
@@ -225,8 +225,7 @@ int verb_show(struct cli *cli, int argc, char **argv) {
     return end(cache, status, &error);
 }
 
-/* ---- get --------------------------------------------------------------------------------------
- */
+/* ---- get --------------------------------------------------------------------------------- */
 
 int verb_get(struct cli *cli, int argc, char **argv) {
     struct cubby_error error = CUBBY_ERROR_INIT;

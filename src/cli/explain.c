@@ -49,7 +49,7 @@ static const struct argp ARGP = {NULL,
                                  NULL,
                                  NULL};
 
-/* ---- One difference in words --------------------------------------------------------------- */
+/* ---- One difference in words ------------------------------------------------------------- */
 
 static bool is_field(const struct cubby_difference *difference, const char *field) {
     return strcmp(difference->field, field) == 0;
@@ -165,7 +165,7 @@ static void print_difference(const struct cubby_difference *difference) {
     putchar('\n');
 }
 
-/* ---- All of it --------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------- */
 
 static json_t *difference_json(const struct cubby_difference *difference) {
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "field", text_json(difference->field), "name",

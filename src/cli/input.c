@@ -24,7 +24,7 @@ static int fail(struct cubby_error *error, const char *what, const char *path) {
                      strcmp(path, "-") == 0 ? "the standard stream" : path, strerror(errnum));
 }
 
-/* ---- Reading ------------------------------------------------------------------------ */
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 static int read_all(int fd, struct buffer *buffer) {
     char *chunk = malloc(CHUNK);
@@ -65,7 +65,7 @@ int input_read(const char *path, char **ret_data, size_t *ret_size, struct cubby
     return result;
 }
 
-/* ---- Writing ------------------------------------------------------------------------ */
+/* ---- Writing ----------------------------------------------------------------------------- */
 
 /* The mode that open() would give a new file. */
 static mode_t new_file_mode(void) {

@@ -40,7 +40,7 @@ static const struct argp_option OPTIONS[] = {
     {0},
 };
 
-/* ---- Command line --------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------ */
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct verb_input *input = state->input;
@@ -95,7 +95,7 @@ static const struct argp ARGP = {
     NULL,
     NULL};
 
-/* ---- Linking ---------------------------------------------------------------------------- */
+/* ---- Linking ----------------------------------------------------------------------------- */
 
 /* The output's path, new. */
 static char *output_of(const struct link_args *args) {

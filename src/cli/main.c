@@ -45,7 +45,7 @@ static const struct verb *find_verb(const char *name) {
     return NULL;
 }
 
-/* ---- The command line up to the verb ------------------------------------------------ */
+/* ---- The command line up to the verb ----------------------------------------------------- */
 
 struct global_input {
     struct verb_input shared; /* first: the input of cli_argp */
@@ -108,7 +108,7 @@ static const struct argp GLOBAL_ARGP = {
     help_filter,
     NULL};
 
-/* ---- Log lines ------------------------------------------------------------------------ */
+/* ---- Log lines --------------------------------------------------------------------------- */
 
 /* What is wanted may still change while the verb reads its own options. */
 static enum cubby_log_level wanted_level(const struct cli *cli) {

@@ -61,7 +61,7 @@ static const struct argp_option ARCH_OPTIONS[] = {
     {0},
 };
 
-/* ---- Reading the command line ------------------------------------------------------- */
+/* ---- Reading the command line ------------------------------------------------------------ */
 
 static void add_string(const char ***list, size_t *count, const char *text) {
     const char **grown = realloc(*list, (*count + 1) * sizeof(*grown));
@@ -180,7 +180,7 @@ static const struct argp_child PROGRAM_CHILDREN[] = {
 const struct argp program_argp = {ARCH_OPTIONS,     parse_program, NULL, NULL,
                                   PROGRAM_CHILDREN, NULL,          NULL};
 
-/* ---- What a file is ------------------------------------------------------------------- */
+/* ---- What a file is ---------------------------------------------------------------------- */
 
 enum cubby_source program_kind(const struct program_args *args, const char *path) {
     static const struct {
@@ -205,7 +205,7 @@ enum cubby_target program_target(const struct program_args *args, const char *pa
     return args->target;
 }
 
-/* ---- Finding out the rest ------------------------------------------------------------- */
+/* ---- Finding out the rest ---------------------------------------------------------------- */
 
 static bool has_arch_option(const char *const *options, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -282,7 +282,7 @@ int program_args_finish(struct program_args *args, struct cubby_cache *cache, ch
     return status;
 }
 
-/* ---- Making a program ------------------------------------------------------------------ */
+/* ---- Making a program -------------------------------------------------------------------- */
 
 static void free_modules(struct cubby_extra_source *modules, size_t count) {
     for (size_t i = 0; modules && i < count; i++)

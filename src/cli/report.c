@@ -100,7 +100,7 @@ int report_status(const json_t *report) {
     return (int)json_integer_value(json_object_get(report, "status"));
 }
 
-/* ---- For people ---------------------------------------------------------------------- */
+/* ---- For people -------------------------------------------------------------------------- */
 
 static const char *text_in(const json_t *report, const char *name) {
     const char *text = json_string_value(json_object_get(report, name));

@@ -15,7 +15,7 @@
 
 #define MAX_LISTED 100 /* members that are named; the others are counted */
 
-/* ---- Command lines ------------------------------------------------------------------------ */
+/* ---- Command lines ----------------------------------------------------------------------- */
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct verb_input *input = state->input;
@@ -68,7 +68,7 @@ static enum status fail(struct cubby_error *error) {
     return status;
 }
 
-/* ---- export ------------------------------------------------------------------------------- */
+/* ---- export ------------------------------------------------------------------------------ */
 
 /* The report goes to standard error where the archive goes to standard output. */
 static void print_exported(const struct cli *cli, const char *file,
@@ -118,7 +118,7 @@ int verb_export(struct cli *cli, int argc, char **argv) {
     return STATUS_OK;
 }
 
-/* ---- import --------------------------------------------------------------------------------- */
+/* ---- import ------------------------------------------------------------------------------ */
 
 struct listing {
     const struct cli *cli;

@@ -42,7 +42,7 @@ static const struct argp ARGP = {
     NULL,
     NULL};
 
-/* ---- Findings, as they come --------------------------------------------------------------- */
+/* ---- Findings, as they come -------------------------------------------------------------- */
 
 struct listing {
     const struct cli *cli;
@@ -99,7 +99,7 @@ static void print_result(const struct cli *cli, const struct cubby_verify_result
                result->entries, format_bytes(result->bytes), result->damaged, result->repaired);
 }
 
-/* ---- The verb ----------------------------------------------------------------------------- */
+/* ---- The verb ---------------------------------------------------------------------------- */
 
 /* A database whose structure is damaged is set aside when it is opened: that is its repair. */
 static bool opens_sound(const struct cli *cli) {

@@ -25,7 +25,7 @@ struct worker {
     size_t job; /* what it is at; the number of jobs when it is idle */
 };
 
-/* ---- Command line ----------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------ */
 
 enum { OPTION_WORKER = 1280 };
 
@@ -52,7 +52,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 const struct argp work_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
 
-/* ---- In this process -------------------------------------------------------------------- */
+/* ---- In this process --------------------------------------------------------------------- */
 
 /* Prints the reports of one job, an array; the highest of their statuses and of the one given. */
 static int print_reports(const struct cli *cli, const struct work *work, const json_t *reports,
@@ -82,7 +82,7 @@ static int work_here(const struct cli *cli, const struct work *work) {
     return status;
 }
 
-/* ---- The worker's side ----------------------------------------------------------------- */
+/* ---- The worker's side ------------------------------------------------------------------- */
 
 static int work_serve(const struct work *work) {
     char line[32];
@@ -166,7 +166,7 @@ static char **worker_argv(const struct cli *cli, const struct work *work, int ar
     return copy;
 }
 
-/* ---- Handing out -------------------------------------------------------------------------- */
+/* ---- Handing out ------------------------------------------------------------------------- */
 
 struct pool {
     const struct cli *cli;

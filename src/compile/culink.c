@@ -48,7 +48,7 @@ static int bind_api(void *handle, const struct toolchain *toolchain, struct culi
                      toolchain->path, missing);
 }
 
-/* ---- Options ---------------------------------------------------------------------------- */
+/* ---- Options ----------------------------------------------------------------------------- */
 
 /* The last of an option that is given twice wins, as with nvJitLink. */
 static void set_option(struct jit_options *options, enum culink_option name, void *value) {
@@ -141,7 +141,7 @@ static int list_options(struct job *job, struct cubby_error *error) {
     return result;
 }
 
-/* ---- Failures --------------------------------------------------------------------------- */
+/* ---- Failures ---------------------------------------------------------------------------- */
 
 static int fail_driver(const char *what, int code, struct cubby_error *error) {
     if (error && error->code == CUBBY_OK)
@@ -167,7 +167,7 @@ static int fail_link(const struct job *job, int code, struct cubby_error *error)
     return result;
 }
 
-/* ---- Context ------------------------------------------------------------------------------ */
+/* ---- Context ----------------------------------------------------------------------------- */
 
 static int enter_context(struct job *job, struct cubby_error *error) {
     const struct culink_api *api = &job->api;
@@ -201,7 +201,7 @@ static void leave_context(struct job *job) {
     job->api.cuDevicePrimaryCtxRelease_v2(job->device);
 }
 
-/* ---- The link ----------------------------------------------------------------------------- */
+/* ---- The link ---------------------------------------------------------------------------- */
 
 static int add(struct job *job, int kind, const struct source *source, const char *name,
                struct cubby_error *error) {

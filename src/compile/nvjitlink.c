@@ -34,7 +34,7 @@ static int bind_api(void *handle, const struct toolchain *toolchain, struct nvji
                      "%s lacks %s: nvJitLink 12.3 or newer is needed", toolchain->path, missing);
 }
 
-/* ---- Log ------------------------------------------------------------------------------ */
+/* ---- Log --------------------------------------------------------------------------------- */
 
 static void add_log(const struct job *job, int (*get_size)(nvjitlink_handle, size_t *),
                     int (*get)(nvjitlink_handle, char *), struct buffer *all) {
@@ -66,7 +66,7 @@ static char *take_log(const struct job *job) {
     return log;
 }
 
-/* ---- Failures --------------------------------------------------------------------------- */
+/* ---- Failures ---------------------------------------------------------------------------- */
 
 static int describe_failure(const struct job *job, int code, bool has_log,
                             struct cubby_error *error) {
@@ -102,7 +102,7 @@ static int fail(const struct job *job, int code, struct cubby_error *error) {
     return result;
 }
 
-/* ---- The link ----------------------------------------------------------------------------- */
+/* ---- The link ---------------------------------------------------------------------------- */
 
 static int create(struct job *job, struct cubby_error *error) {
     const struct cubby_program *program = job->program;

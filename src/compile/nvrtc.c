@@ -21,7 +21,7 @@ struct job {
     nvrtc_program handle;
 };
 
-/* ---- Binding --------------------------------------------------------------------- */
+/* ---- Binding ----------------------------------------------------------------------------- */
 
 #define NVRTC_SYMBOL(name, parameters) {#name, (void **)&api->name},
 
@@ -50,7 +50,7 @@ static int fail_internal(const struct job *job, const char *what, int code,
                      what, code, job->toolchain->path);
 }
 
-/* ---- Options --------------------------------------------------------------------- */
+/* ---- Options ----------------------------------------------------------------------------- */
 
 static bool at_least(const struct toolchain *toolchain, int major, int minor) {
     return toolchain->major > major || (toolchain->major == major && toolchain->minor >= minor);
@@ -113,7 +113,7 @@ static void stop_behind_front_end(struct option_list *list) {
     list->items[list->count++] = "--fdevice-syntax-only";
 }
 
-/* ---- Log -------------------------------------------------------------------------- */
+/* ---- Log --------------------------------------------------------------------------------- */
 
 /* The log as new text, "" for none; NULL when memory is short. */
 static char *take_log(const struct job *job) {
@@ -167,7 +167,7 @@ static int fail_compile(const struct job *job, int code, struct cubby_error *err
     return result;
 }
 
-/* ---- Results ----------------------------------------------------------------------- */
+/* ---- Results ----------------------------------------------------------------------------- */
 
 static int fail_no_output(const struct job *job, struct cubby_error *error) {
     const struct cubby_program *program = job->program;
@@ -240,7 +240,7 @@ static int take_names(const struct job *job, struct compiled *compiled, struct c
     return 0;
 }
 
-/* ---- The compile -------------------------------------------------------------------- */
+/* ---- The compile ------------------------------------------------------------------------- */
 
 static int create(struct job *job, struct cubby_error *error) {
     const struct cubby_program *program = job->program;
@@ -329,7 +329,7 @@ int nvrtc_compile(void *nvrtc, const struct toolchain *toolchain,
     return result;
 }
 
-/* ---- Macros of the compiler's own ------------------------------------------------------ */
+/* ---- Macros of the compiler's own -------------------------------------------------------- */
 
 /* True if some -D defines a word. */
 static bool is_given(const struct cubby_program *program, const char *word) {

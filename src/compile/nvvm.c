@@ -40,7 +40,7 @@ static int bind_api(void *handle, const struct toolchain *toolchain, struct nvvm
     return 0;
 }
 
-/* ---- Log and failures ------------------------------------------------------------------- */
+/* ---- Log and failures -------------------------------------------------------------------- */
 
 /* The log as new text, "" for none; NULL when memory is short. */
 static char *take_log(const struct job *job) {
@@ -93,7 +93,7 @@ static int fail(const struct job *job, int code, struct cubby_error *error) {
     return result;
 }
 
-/* ---- Modules ------------------------------------------------------------------------------ */
+/* ---- Modules ----------------------------------------------------------------------------- */
 
 static int add(struct job *job, const struct source *source, const char *name,
                struct cubby_error *error) {
@@ -157,7 +157,7 @@ static int create(struct job *job, struct cubby_error *error) {
     return result;
 }
 
-/* ---- The compile --------------------------------------------------------------------------- */
+/* ---- The compile ------------------------------------------------------------------------- */
 
 static int run(struct job *job, struct cubby_error *error) {
     const struct cubby_program *program = job->program;

@@ -54,7 +54,7 @@ static bool make_link(struct trace *trace) {
     return true;
 }
 
-/* ---- What a trace does to the object ---------------------------------------------------- */
+/* ---- What a trace does to the object ----------------------------------------------------- */
 
 /* The options with which it was seen to do nothing; see docs/keys.md. */
 static bool is_harmless_option(const char *text) {

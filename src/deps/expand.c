@@ -37,7 +37,7 @@ static bool is_going_on(const struct expander *expander, const struct macro_toke
     return !expander->why && !expander->made.failed && !tokens->failed;
 }
 
-/* ---- Tokens that are made ----------------------------------------------------------------- */
+/* ---- Tokens that are made ---------------------------------------------------------------- */
 
 /* The text of a new token, borrowed from the expander; "" where memory is short. */
 static const char *keep(struct expander *expander, struct buffer *buffer) {
@@ -93,7 +93,7 @@ static void paste(struct use *use, struct macro_token *left, const struct macro_
     left->from |= right->from;
 }
 
-/* ---- What a macro is given ------------------------------------------------------------------ */
+/* ---- What a macro is given --------------------------------------------------------------- */
 
 static void read_parameters(struct use *use) {
     const struct macro_text *text = &use->macro->parameters;
@@ -164,8 +164,7 @@ static size_t find_parameter(const struct use *use, const struct macro_token *to
     return i;
 }
 
-/* ---- What it stands for -----------------------------------------------------------------------
- */
+/* ---- What it stands for ------------------------------------------------------------------ */
 
 /* Adds tokens whose first has the blank of the token that they come in the place of; where there
  * are none, what follows has it. */

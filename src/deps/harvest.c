@@ -55,7 +55,7 @@ static void give_up_at(struct harvest *harvest, const struct scan_reference *ref
             (int)(reference->what_length < 60 ? reference->what_length : 60), reference->what, why);
 }
 
-/* ---- What the places of a name mean ------------------------------------------------- */
+/* ---- What the places of a name mean ------------------------------------------------------ */
 
 /* Notes what is at a place; text: what was read there, NULL where only its being there counts. */
 static void note(struct harvest *harvest, const struct place *place,
@@ -168,7 +168,7 @@ static bool is_in_memory(struct harvest *harvest, const struct scan_reference *r
     return found;
 }
 
-/* ---- Looking through the texts --------------------------------------------------------- */
+/* ---- Looking through the texts ----------------------------------------------------------- */
 
 /* The compiler refuses an empty name; so where one stands, it is a comment or the like. */
 static bool is_empty(const struct scan_reference *reference) {
@@ -293,8 +293,7 @@ static void check_definitions(struct harvest *harvest) {
     }
 }
 
-/* ---- Includes through macros, where the compiler does not tell --------------------------------
- */
+/* ---- Includes through macros, where the compiler does not tell --------------------------- */
 
 static void on_macro_include(size_t text, const struct scan_reference *reference, void *context) {
     struct harvest *harvest = context;
@@ -323,7 +322,7 @@ static void look_for_macro_includes(struct harvest *harvest) {
         harvest->result = CUBBY_ERR_NO_MEMORY;
 }
 
-/* ---- What options read ------------------------------------------------------------------ */
+/* ---- What options read ------------------------------------------------------------------- */
 
 /* A pre-included file is looked for in the current folder, whatever else, and then as others. */
 static void look_for_pre_includes(struct harvest *harvest) {
@@ -434,7 +433,7 @@ static void look_for_unexplained(struct harvest *harvest) {
     }
 }
 
-/* ---- The whole ---------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------- */
 
 static void add_memory(struct harvest *harvest, const char *name, const struct source *source) {
     int result =

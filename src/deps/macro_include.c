@@ -20,7 +20,7 @@ void macro_includes_add(struct macro_includes *includes, size_t text,
     includes->items = grown;
 }
 
-/* ---- Reading them ------------------------------------------------------------------------- */
+/* ---- Reading them ------------------------------------------------------------------------ */
 
 static void add_definitions(struct macro_includes *includes, const struct header_texts *texts,
                             const struct options *options) {
@@ -77,7 +77,7 @@ bool macro_includes_read(struct macro_includes *includes, const struct header_te
     return !includes->failed;
 }
 
-/* ---- Whether they were all told ------------------------------------------------------------- */
+/* ---- Whether they were all told ---------------------------------------------------------- */
 
 static char *say(struct macro_includes *includes, const struct header_texts *texts, size_t index,
                  const char *why) {

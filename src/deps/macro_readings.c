@@ -31,7 +31,7 @@ struct reading {
     struct names *words;
 };
 
-/* ---- Choosing ----------------------------------------------------------------------------- */
+/* ---- Choosing ---------------------------------------------------------------------------- */
 
 static bool text_is(const struct macro_text *text, const struct macro_token *word) {
     return (size_t)(text->end - text->start) == word->length &&
@@ -100,7 +100,7 @@ static bool next_reading(struct reading *reading) {
     return false;
 }
 
-/* ---- The name of a header -------------------------------------------------------------------- */
+/* ---- The name of a header ---------------------------------------------------------------- */
 
 /* Implementations may give such words a meaning, and no text does. */
 static bool is_foreign(const struct reading *reading, const struct macro_token *word) {
@@ -179,7 +179,7 @@ static void add_name(struct expander *expander, const struct macro_tokens *token
         add_bracketed(expander, tokens);
 }
 
-/* ---- All readings ---------------------------------------------------------------------------- */
+/* ---- All readings ------------------------------------------------------------------------ */
 
 static void say_why(const struct expander *expander, char ret_why[MACRO_READINGS_WHY_SIZE]) {
     int length = (int)(expander->where.end - expander->where.start);

@@ -7,7 +7,7 @@
 
 #include "key/scan.h"
 
-/* ---- A list of them -------------------------------------------------------------------- */
+/* ---- A list of them ---------------------------------------------------------------------- */
 
 static bool reserve(struct macro_tokens *tokens, size_t count) {
     size_t capacity = tokens->capacity ? tokens->capacity : 16;
@@ -54,7 +54,7 @@ void macro_tokens_free(struct macro_tokens *tokens) {
     *tokens = (struct macro_tokens)MACRO_TOKENS_INIT;
 }
 
-/* ---- Reading them ----------------------------------------------------------------------- */
+/* ---- Reading them ------------------------------------------------------------------------ */
 
 /* Skips blanks and comments; NULL where a comment does not end on the line. */
 static const char *skip_blanks(const char *at, const char *end) {

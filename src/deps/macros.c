@@ -80,7 +80,7 @@ void macros_add_options(struct macros *macros, const struct options *options) {
     }
 }
 
-/* ---- Finding them --------------------------------------------------------------------------- */
+/* ---- Finding them ------------------------------------------------------------------------ */
 
 static int compare_texts(const struct macro_text *left, const struct macro_text *right) {
     size_t left_length = (size_t)(left->end - left->start);

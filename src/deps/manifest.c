@@ -31,7 +31,7 @@ void manifest_object_key(const struct cubby_key *program, const struct deps *dep
     digest_result(&digest, ret_key);
 }
 
-/* ---- Adding a set ------------------------------------------------------------------- */
+/* ---- Adding a set ------------------------------------------------------------------------ */
 
 static void free_set(struct manifest_set *set) {
     free(set->files);
@@ -181,7 +181,7 @@ int manifest_add(struct manifest *manifest, const struct deps *deps, bool strict
     return 0;
 }
 
-/* ---- Merging ------------------------------------------------------------------------ */
+/* ---- Merging ----------------------------------------------------------------------------- */
 
 static bool has_set(const struct manifest *manifest, const struct cubby_key *key) {
     for (uint32_t i = 0; i < manifest->set_count; i++) {

@@ -9,7 +9,7 @@
 #define FLAG_SETTLED 1u
 #define FILE_SIZE (4 + 4 + 32 + 5 * 8)
 
-/* ---- Writing ---------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------- */
 
 static void put_u32(struct buffer *buffer, uint32_t value) {
     value = htole32(value);
@@ -117,7 +117,7 @@ int manifest_encode(const struct manifest *manifest, struct buffer *payload) {
     return payload->failed ? CUBBY_ERR_NO_MEMORY : 0;
 }
 
-/* ---- Reading ------------------------------------------------------------------------ */
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 struct reader {
     const unsigned char *at;

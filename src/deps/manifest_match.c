@@ -89,7 +89,7 @@ static bool other_holds(struct match *match, uint32_t path, enum dep_kind kind) 
     return readable == (kind == DEP_PRESENT);
 }
 
-/* ---- One set ------------------------------------------------------------------------------ */
+/* ---- One set ----------------------------------------------------------------------------- */
 
 /* A path of a set, as it is stored: what has to hold there. */
 struct wish {
@@ -150,7 +150,7 @@ int manifest_match(struct manifest *manifest, bool strict, const struct manifest
     return result;
 }
 
-/* ---- What keeps a set from holding ---------------------------------------------------------- */
+/* ---- What keeps a set from holding ------------------------------------------------------- */
 
 static void show(struct match *match, const struct manifest_set *set, const struct wish *wish,
                  manifest_break_visit visit, void *context) {

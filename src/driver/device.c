@@ -99,7 +99,7 @@ int device_describe(const struct driver *driver, int ordinal, struct device_info
     return 0;
 }
 
-/* ---- The public function ------------------------------------------------------------------- */
+/* ---- The public function ----------------------------------------------------------------- */
 
 static int find(struct cubby_device *ret_device, struct cubby_error *error) {
     struct device_info info;

@@ -38,7 +38,7 @@ static void guard_state(void) {
     fork_guard_add(&guard);
 }
 
-/* ---- The library --------------------------------------------------------------------------- */
+/* ---- The library ------------------------------------------------------------------------- */
 
 static int fail_to_load(const char *path, struct cubby_error *error) {
     if (*path)
@@ -69,7 +69,7 @@ static int load(struct driver *driver, void **ret_handle, struct cubby_error *er
     return result;
 }
 
-/* ---- Its functions ------------------------------------------------------------------------- */
+/* ---- Its functions ----------------------------------------------------------------------- */
 
 struct function {
     const char *symbol, *base;

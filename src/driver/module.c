@@ -103,7 +103,7 @@ void loaded_module_unref(struct loaded_module *module) {
     device_context_unref(context);
 }
 
-/* ---- Kernels ------------------------------------------------------------------------------- */
+/* ---- Kernels ----------------------------------------------------------------------------- */
 
 static int find_function(struct loaded_module *module, const char *kernel,
                          struct CUfunc_st **ret_function, struct cubby_error *error) {

@@ -10,7 +10,7 @@
 #include "util/error.h"
 #include "util/utf8.h"
 
-/* ---- What all parts share ------------------------------------------------------------ */
+/* ---- What all parts share ---------------------------------------------------------------- */
 
 static bool is_identifier(const char *text) {
     static const char CHARACTERS[] =
@@ -116,7 +116,7 @@ int builder_take_shape(struct cubby_expression **given, size_t rank, const struc
     return 0;
 }
 
-/* ---- Beginning and end ------------------------------------------------------------------ */
+/* ---- Beginning and end ------------------------------------------------------------------- */
 
 int cubby_engine_builder_new(const char *name, const char *folder,
                              struct cubby_engine_builder **ret_builder, struct cubby_error *error) {
@@ -169,7 +169,7 @@ int cubby_engine_builder_finish(struct cubby_engine_builder *builder,
     return 0;
 }
 
-/* ---- Dims and tensors --------------------------------------------------------------------- */
+/* ---- Dims and tensors -------------------------------------------------------------------- */
 
 static int check_range(const struct cubby_engine_dim *dim, const struct place *place,
                        struct cubby_error *error) {

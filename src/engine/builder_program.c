@@ -10,7 +10,7 @@
 #include "util/error.h"
 #include "util/utf8.h"
 
-/* ---- Options ------------------------------------------------------------------------- */
+/* ---- Options ----------------------------------------------------------------------------- */
 
 /* What the engine decides by itself must not be set. */
 static int check_unset(const struct cubby_program_options *given, const struct place *place,
@@ -94,7 +94,7 @@ static int check_headers(const struct cubby_program_options *given, const struct
     return 0;
 }
 
-/* ---- Source ----------------------------------------------------------------------------- */
+/* ---- Source ------------------------------------------------------------------------------ */
 
 static int make_base(const char *text, size_t size, const struct cubby_program_options *options,
                      const struct place *place, struct plan_program *program,
@@ -160,7 +160,7 @@ static int base_from_text(const struct cubby_engine_program *given,
                       : make_base(given->source, given->size, options, place, program, error);
 }
 
-/* ---- Both, as the plan shows them ---------------------------------------------------------- */
+/* ---- Both, as the plan shows them -------------------------------------------------------- */
 
 /* The base program holds all that the view shows. */
 static int show_base(struct plan_program *program, struct cubby_error *error) {

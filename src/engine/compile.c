@@ -126,7 +126,7 @@ int cubby_engine_plan_get_program(const struct cubby_engine_plan *plan, size_t i
     return result;
 }
 
-/* ---- After ---------------------------------------------------------------------------------- */
+/* ---- After ------------------------------------------------------------------------------- */
 
 static size_t argument_size(const struct cubby_engine_argument *argument) {
     return argument->kind == CUBBY_ARGUMENT_TENSOR ? sizeof(uint64_t)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Making -------------------------------------------------------------------- */
+/* ---- Making ------------------------------------------------------------------------------ */
 
 /* What could not be made is one of these, which no one changes or releases. */
 static struct cubby_expression no_memory = {.kind = EXPRESSION_NO_MEMORY};
@@ -115,7 +115,7 @@ void cubby_expression_free(struct cubby_expression *expression) {
     free(expression);
 }
 
-/* ---- One value ------------------------------------------------------------------ */
+/* ---- One value --------------------------------------------------------------------------- */
 
 static int64_t floor_div(int64_t left, int64_t right) {
     return left / right - (left % right < 0);
@@ -192,7 +192,7 @@ enum expression_fault expression_evaluate(const struct cubby_expression *express
     return fault == EXPRESSION_OK ? apply(expression->operation, left, right, ret_value) : fault;
 }
 
-/* ---- Bounds ---------------------------------------------------------------------- */
+/* ---- Bounds ------------------------------------------------------------------------------ */
 
 /* Of what grows or falls in each operand while the other stays: bounds lie at the corners. */
 static bool corners(enum cubby_operator operation, struct interval left, struct interval right,
@@ -275,7 +275,7 @@ bool expression_bounds(const struct cubby_expression *expression, const struct i
            combine(expression->operation, left, right, ret_bounds);
 }
 
-/* ---- Walking ---------------------------------------------------------------------- */
+/* ---- Walking ----------------------------------------------------------------------------- */
 
 void expression_dims(struct cubby_expression *expression, expression_visitor visit, void *context) {
     if (!expression)

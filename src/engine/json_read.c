@@ -15,7 +15,7 @@
 #define MAX_DOCUMENT (16u << 20)
 #define MAX_TEXTS 1024 /* options, headers */
 
-/* ---- Lists ------------------------------------------------------------------------------ */
+/* ---- Lists ------------------------------------------------------------------------------- */
 
 /* Texts of a list, borrowed from it; the list of them is released by free(). */
 static int read_texts(const json_t *object, const char *key, const struct place *parent,
@@ -66,7 +66,7 @@ static int read_expressions(const json_t *list, const struct place *place,
     return 0;
 }
 
-/* ---- Dims and tensors --------------------------------------------------------------------- */
+/* ---- Dims and tensors -------------------------------------------------------------------- */
 
 static int read_dim(struct cubby_engine_builder *builder, const json_t *value,
                     const struct place *place, struct cubby_error *error) {
@@ -111,7 +111,7 @@ static int read_tensor(struct cubby_engine_builder *builder, const json_t *value
     return cubby_engine_builder_add_tensor(builder, &tensor, error);
 }
 
-/* ---- Programs ------------------------------------------------------------------------------- */
+/* ---- Programs ---------------------------------------------------------------------------- */
 
 static int read_header(const json_t *value, const struct place *place, struct cubby_header *header,
                        struct cubby_error *error) {
@@ -204,7 +204,7 @@ static int read_program(struct cubby_engine_builder *builder, const json_t *valu
     return result;
 }
 
-/* ---- Launches -------------------------------------------------------------------------------- */
+/* ---- Launches ---------------------------------------------------------------------------- */
 
 static int read_scalar(const json_t *value, const struct place *place,
                        struct cubby_engine_argument *argument, struct cubby_error *error) {
@@ -349,8 +349,7 @@ static int read_launch(struct cubby_engine_builder *builder, const json_t *value
     return result;
 }
 
-/* ---- The document ------------------------------------------------------------------------------
- */
+/* ---- The document ------------------------------------------------------------------------ */
 
 typedef int (*part_reader)(struct cubby_engine_builder *builder, const json_t *value,
                            const struct place *place, struct cubby_error *error);

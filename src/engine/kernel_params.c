@@ -44,7 +44,7 @@ static uint32_t get32(const unsigned char *at) {
     return get16(at) | (uint32_t)get16(at + 2) << 16;
 }
 
-/* ---- ELF -------------------------------------------------------------------------------- */
+/* ---- ELF --------------------------------------------------------------------------------- */
 
 struct elf {
     struct span file;
@@ -117,7 +117,7 @@ static bool find_section(const struct elf *elf, const char *prefix, const char *
     return false;
 }
 
-/* ---- Attributes ----------------------------------------------------------------------------- */
+/* ---- Attributes -------------------------------------------------------------------------- */
 
 /* What the attributes of one kernel say. */
 struct reading {

@@ -10,7 +10,7 @@
 const int64_t PLAN_GRID_MAX[3] = {INT32_MAX, 65535, 65535};
 const int64_t PLAN_BLOCK_MAX[3] = {1024, 1024, 64};
 
-/* ---- Releasing -------------------------------------------------------------------- */
+/* ---- Releasing --------------------------------------------------------------------------- */
 
 static void free_expressions(struct cubby_expression **expressions, size_t count) {
     for (size_t i = 0; expressions && i < count; i++)
@@ -83,7 +83,7 @@ void cubby_engine_plan_unref(struct cubby_engine_plan *plan) {
         plan_free(plan);
 }
 
-/* ---- What is asked of one ----------------------------------------------------------- */
+/* ---- What is asked of one ---------------------------------------------------------------- */
 
 bool plan_has_cuda(const struct cubby_engine_plan *plan) {
     for (size_t i = 0; i < plan->program_count; i++) {
@@ -93,7 +93,7 @@ bool plan_has_cuda(const struct cubby_engine_plan *plan) {
     return false;
 }
 
-/* ---- Looking ------------------------------------------------------------------------ */
+/* ---- Looking ----------------------------------------------------------------------------- */
 
 const char *cubby_engine_plan_name(const struct cubby_engine_plan *plan) {
     return plan->name;

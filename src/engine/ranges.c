@@ -7,7 +7,7 @@
 #include "engine/space.h"
 #include "util/error.h"
 
-/* ---- Products --------------------------------------------------------------------------- */
+/* ---- Products ---------------------------------------------------------------------------- */
 
 /* The product of some expressions and a constant, as one expression that owns nothing. */
 struct product {
@@ -34,7 +34,7 @@ static struct cubby_expression *product_of(struct product *product, int64_t cons
     return whole;
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------ */
+/* ---- Tensors ----------------------------------------------------------------------------- */
 
 static int check_tensor(struct space *space, const struct cubby_engine_tensor *tensor,
                         const struct place *place, struct cubby_error *error) {
@@ -53,7 +53,7 @@ static int check_tensor(struct space *space, const struct cubby_engine_tensor *t
     return result;
 }
 
-/* ---- Launches ------------------------------------------------------------------------------ */
+/* ---- Launches ---------------------------------------------------------------------------- */
 
 static int check_sides(struct space *space, struct cubby_expression *const sides[3],
                        const int64_t most[3], const char *what, const struct place *place,

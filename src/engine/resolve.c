@@ -6,7 +6,7 @@
 #include "engine/plan.h"
 #include "util/error.h"
 
-/* ---- Names, sorted -------------------------------------------------------------------- */
+/* ---- Names, sorted ----------------------------------------------------------------------- */
 
 struct entry {
     const char *name; /* borrowed */
@@ -73,7 +73,7 @@ struct directories {
     struct directory dims, tensors, programs;
 };
 
-/* ---- Expressions ----------------------------------------------------------------------- */
+/* ---- Expressions ------------------------------------------------------------------------- */
 
 /* Finding the dims of one expression; the first failure stays. */
 struct finding {
@@ -172,7 +172,7 @@ static int resolve_launch(const struct directories *all, struct plan_launch *lau
     return result;
 }
 
-/* ---- All of it ----------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------- */
 
 static int open_directories(const struct cubby_engine_plan *plan, struct directories *all,
                             struct cubby_error *error) {

@@ -40,7 +40,7 @@ void space_close(struct space *space) {
     *space = (struct space){0};
 }
 
-/* ---- Deciding -------------------------------------------------------------------- */
+/* ---- Deciding ---------------------------------------------------------------------------- */
 
 static bool point_holds(const struct requirement *required, const int64_t *point) {
     int64_t value;
@@ -110,7 +110,7 @@ static enum verdict decide(struct space *space, const struct requirement *requir
     return depth < MAX_HALVINGS ? decide_halves(space, required, dim, depth) : VERDICT_UNKNOWN;
 }
 
-/* ---- Saying ----------------------------------------------------------------------- */
+/* ---- Saying ------------------------------------------------------------------------------ */
 
 struct listing {
     const struct cubby_engine_dim *dims;

@@ -25,7 +25,7 @@ struct items {
     size_t count;
 };
 
-/* ---- From fields to items ----------------------------------------------------------------- */
+/* ---- From fields to items ---------------------------------------------------------------- */
 
 static size_t count_pairs(struct pairs pairs) {
     const char *first, *second;
@@ -72,7 +72,7 @@ static bool parse(struct pairs pairs, struct items *ret_items) {
     return items.list != NULL;
 }
 
-/* ---- What belongs together ------------------------------------------------------------------ */
+/* ---- What belongs together --------------------------------------------------------------- */
 
 static bool same_name(const struct item *a, const struct item *b) {
     return strcmp(a->field, b->field) == 0 && !a->name == !b->name &&
@@ -169,7 +169,7 @@ static void pair_rest(struct items *then, struct items *now,
     }
 }
 
-/* ---- Telling -------------------------------------------------------------------------------- */
+/* ---- Telling ----------------------------------------------------------------------------- */
 
 struct telling {
     cubby_difference_visitor visit;

@@ -22,7 +22,7 @@ const char *cubby_input_name(enum cubby_input input) {
     return (unsigned)input < sizeof(NAMES) / sizeof(*NAMES) ? NAMES[input] : NULL;
 }
 
-/* ---- What the bytes are ------------------------------------------------------------- */
+/* ---- What the bytes are ------------------------------------------------------------------ */
 
 static bool begins(const void *data, size_t size, const void *magic, size_t magic_size) {
     return size >= magic_size && memcmp(data, magic, magic_size) == 0;
@@ -88,7 +88,7 @@ static bool elf_is_whole(const void *data, size_t size) {
     return true;
 }
 
-/* ---- Copying ---------------------------------------------------------------------------- */
+/* ---- Copying ----------------------------------------------------------------------------- */
 
 static int check_given(const void *data, size_t size, const char *label,
                        struct cubby_error *error) {

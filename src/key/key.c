@@ -71,7 +71,7 @@ struct sink {
     void (*digest)(struct sink *sink, enum tag tag, const struct cubby_key *digest);
 };
 
-/* ---- Emitting ------------------------------------------------------------------- */
+/* ---- Emitting ---------------------------------------------------------------------------- */
 
 /* True for an option that can change nothing in this program's object. */
 static bool leaves_out(const struct cubby_program *program, const struct toolchain *toolchain,
@@ -207,7 +207,7 @@ static void emit_fields(const struct cubby_program *program, const struct toolch
         sink->digest(sink, TAG_EXTRA, &program->extra);
 }
 
-/* ---- Hashing --------------------------------------------------------------------- */
+/* ---- Hashing ----------------------------------------------------------------------------- */
 
 struct hash_sink {
     struct sink sink;
@@ -232,7 +232,7 @@ void key_derive(const struct cubby_program *program, const struct toolchain *too
     digest_end(&hash.digest, ret_key);
 }
 
-/* ---- Explaining -------------------------------------------------------------------- */
+/* ---- Explaining -------------------------------------------------------------------------- */
 
 struct explain_sink {
     struct sink sink;

@@ -13,7 +13,7 @@ enum cubby_tool linker_choose(const struct linker_facts *facts) {
     return CUBBY_TOOL_NVJITLINK;
 }
 
-/* ---- What the driver's linker can do -------------------------------------------------- */
+/* ---- What the driver's linker can do ----------------------------------------------------- */
 
 static bool driver_lacks(const struct option *option) {
     return option->effect != OPTION_DRIVER_TOO && option->effect != OPTION_DRIVER_NOT &&

@@ -13,7 +13,7 @@
 #define MAX_ARCH 32
 #define DEFAULT_NAME "default_program" /* as NVRTC calls a program that was given no name */
 
-/* ---- Copying what the caller gave ---------------------------------------------- */
+/* ---- Copying what the caller gave -------------------------------------------------------- */
 
 static int compare_text(const void *left, const void *right) {
     return strcmp(*(char *const *)left, *(char *const *)right);
@@ -142,7 +142,7 @@ static int copy_modules(struct cubby_program *program, const struct cubby_progra
     return 0;
 }
 
-/* ---- What the parts mean together ------------------------------------------------ */
+/* ---- What the parts mean together -------------------------------------------------------- */
 
 static void set_uncacheable(struct cubby_program *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -295,7 +295,7 @@ void program_weigh(struct cubby_program *program) {
         program->names_source = true;
 }
 
-/* ---- Making ------------------------------------------------------------------------ */
+/* ---- Making ------------------------------------------------------------------------------ */
 
 const char *cubby_source_name(enum cubby_source source) {
     return (unsigned)source <= CUBBY_SOURCE_NVVM ? program_kind_name((enum program_kind)source)

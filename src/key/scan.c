@@ -7,7 +7,7 @@
 
 #include <cubby/error.h>
 
-/* ---- Finding ------------------------------------------------------------------ */
+/* ---- Finding ----------------------------------------------------------------------------- */
 
 const char *scan_find_rare(const char *at, const char *end, const char *word) {
     size_t length = strlen(word);
@@ -20,7 +20,7 @@ const char *scan_find_rare(const char *at, const char *end, const char *word) {
     return NULL;
 }
 
-/* ---- Splicing ---------------------------------------------------------------- */
+/* ---- Splicing ---------------------------------------------------------------------------- */
 
 static bool is_splice(const char *after, const char *end) {
     while (after < end && *after != '\n' && isspace((unsigned char)*after))
@@ -169,7 +169,7 @@ void scan_close(struct scan_text *text) {
     free(text->joined);
 }
 
-/* ---- Words and lines ----------------------------------------------------------- */
+/* ---- Words and lines --------------------------------------------------------------------- */
 
 /* Skips blanks and comments within a line. */
 static const char *skip_blanks(const char *at, const char *end) {
@@ -244,7 +244,7 @@ static bool read_literal(const char *at, const char *end, struct scan_reference 
     return true;
 }
 
-/* ---- Directives --------------------------------------------------------------- */
+/* ---- Directives -------------------------------------------------------------------------- */
 
 /* Called with the place behind what begins a directive. */
 typedef void (*directive_visit)(const char *at, void *context);
@@ -317,7 +317,7 @@ void scan_definitions(const struct scan_text *text, scan_definition visit, void 
     each_directive(text, look_at_definition, &looker);
 }
 
-/* ---- Probes --------------------------------------------------------------------- */
+/* ---- Probes ------------------------------------------------------------------------------ */
 
 /* The name that the line up to the position defines as a macro: its start, and where it ends. NULL
  * where the line is no #define. */

@@ -8,7 +8,7 @@
 #include "os/dl.h"
 #include "util/error.h"
 
-/* ---- Versions ------------------------------------------------------------------------ */
+/* ---- Versions ---------------------------------------------------------------------------- */
 
 /* Resolves the one function that tells a version. */
 static int version_function(void *handle, const char *path, const char *name, const char *what,
@@ -73,7 +73,7 @@ static int driver_version(void *handle, const char *path, int *ret_major, int *r
                      path, code);
 }
 
-/* ---- Companions ----------------------------------------------------------------------- */
+/* ---- Companions -------------------------------------------------------------------------- */
 
 /* The file at a path relative to the folder of another, resolved. */
 static bool relative_file(const char *path, const char *relative, char ret_path[PATH_MAX]) {
@@ -112,7 +112,7 @@ static bool libdevice_beside(const char *path, int major, int minor, char ret_pa
     return false;
 }
 
-/* ---- The table ------------------------------------------------------------------------- */
+/* ---- The table --------------------------------------------------------------------------- */
 
 static const struct tool TOOLS[TOOL_COUNT] = {
     [CUBBY_TOOL_NVRTC] = {&LIBRARY_NVRTC, "nvrtc",

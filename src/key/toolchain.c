@@ -70,7 +70,7 @@ const char *toolchain_label(enum cubby_tool tool) {
     return tool_get(tool)->library->label;
 }
 
-/* ---- Loading --------------------------------------------------------------- */
+/* ---- Loading ----------------------------------------------------------------------------- */
 
 static int load_by_soname(const struct library *library, void **ret_handle) {
     int result = CUBBY_ERR_NOT_FOUND;
@@ -120,7 +120,7 @@ static int load_library(const struct tool *tool, void **ret_handle, struct cubby
     return result;
 }
 
-/* ---- Identifying ------------------------------------------------------------ */
+/* ---- Identifying ------------------------------------------------------------------------- */
 
 /*
  * Loads the builtins that belong to this NVRTC and tells their path, if they are found.
@@ -237,7 +237,7 @@ static int identify(enum cubby_tool tool, void *handle, struct toolchain **ret_t
     return result;
 }
 
-/* ---- The toolchain of this process ------------------------------------------- */
+/* ---- The toolchain of this process ------------------------------------------------------- */
 
 /* Loads and identifies with the lock held. */
 static int load_locked(enum cubby_tool tool, const struct toolchain_memory *memory,
@@ -324,7 +324,7 @@ int toolchain_load(enum cubby_tool tool, const struct toolchain_memory *memory, 
     return result;
 }
 
-/* ---- Tools that are missing ---------------------------------------------------- */
+/* ---- Tools that are missing -------------------------------------------------------------- */
 
 static struct toolchain *make_failed(enum cubby_tool tool, const char *fingerprint) {
     struct toolchain *failed = calloc(1, sizeof(*failed));
@@ -394,7 +394,7 @@ const struct toolchain *toolchain_stand_in(enum cubby_tool tool, const char *fin
     return found;
 }
 
-/* ---- What was really used --------------------------------------------------------- */
+/* ---- What was really used ---------------------------------------------------------------- */
 
 static bool same_file(const char *left, const char *right) {
     struct stat a, b;
@@ -412,7 +412,7 @@ bool toolchain_was_used(const struct toolchain *toolchain) {
     return toolchain->companion_path && same_file(loaded, toolchain->companion_path);
 }
 
-/* ---- Public ------------------------------------------------------------------- */
+/* ---- Public ------------------------------------------------------------------------------ */
 
 void cubby_tool_info_clear(struct cubby_tool_info *info) {
     if (!info)

@@ -64,8 +64,7 @@ static int collect(const struct cubby_cache *cache, struct names_of_entries *nam
     return 0;
 }
 
-/* ---- The archive --------------------------------------------------------------------------------
- */
+/* ---- The archive ------------------------------------------------------------------------- */
 
 #ifdef HAVE_LIBARCHIVE
 #include <errno.h>

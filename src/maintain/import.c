@@ -34,7 +34,7 @@ struct import {
     struct cubby_import_result result;
 };
 
-/* ---- The archive ---------------------------------------------------------------------------- */
+/* ---- The archive ------------------------------------------------------------------------- */
 
 static la_ssize_t read_block(struct archive *archive, void *context, const void **ret_data) {
     struct reader *reader = context;
@@ -104,7 +104,7 @@ static void close_reader(struct reader *reader) {
     free(reader->chunk);
 }
 
-/* ---- One member ------------------------------------------------------------------------------ */
+/* ---- One member -------------------------------------------------------------------------- */
 
 /* A member as it claims to be. */
 struct member {
@@ -180,8 +180,7 @@ static int read_member(struct reader *reader, struct cubby_blob **ret_blob,
     return 0;
 }
 
-/* ---- Into the tiers ----------------------------------------------------------------------------
- */
+/* ---- Into the tiers ---------------------------------------------------------------------- */
 
 static bool has_sound(const struct cubby_cache *cache, size_t tier, const struct member *member) {
     struct cubby_object *object = NULL;

@@ -5,7 +5,7 @@
 #include "cache/state.h"
 #include "util/error.h"
 
-/* ---- For stores that cannot by themselves --------------------------------------------------- */
+/* ---- For stores that cannot by themselves ------------------------------------------------ */
 
 struct census {
     struct cubby_entry_info *infos;
@@ -80,8 +80,7 @@ static int trim_by_hand(struct cubby_backend *tier, const struct cubby_trim_limi
     return result;
 }
 
-/* ---- All tiers ---------------------------------------------------------------------------------
- */
+/* ---- All tiers --------------------------------------------------------------------------- */
 
 int cubby_cache_trim(struct cubby_cache *cache, const struct cubby_trim_limits *limits,
                      struct cubby_trimmed *ret_trimmed, struct cubby_error *error) {

@@ -15,7 +15,7 @@ static void close_one(int *fd) {
     *fd = -1;
 }
 
-/* ---- Forks ------------------------------------------------------------------------------ */
+/* ---- Forks ------------------------------------------------------------------------------- */
 
 static void hold_for_fork(void *context) {
     lock_file_enter(context);
@@ -58,7 +58,7 @@ void lock_file_leave(struct lock_file *lock) {
     pthread_mutex_unlock(&lock->changing);
 }
 
-/* ---- The file ----------------------------------------------------------------------------- */
+/* ---- The file ---------------------------------------------------------------------------- */
 
 int lock_file_open(struct lock_file *lock, const char *name, mode_t mode) {
     struct stat status;

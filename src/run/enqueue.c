@@ -242,7 +242,7 @@ int cubby_engine_enqueue(struct cubby_engine *engine, const struct cubby_engine_
     }
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------ */
+/* ---- Waiting ----------------------------------------------------------------------------- */
 
 /* What there is to wait for, with the execution held; *ret_execution is NULL for nothing. */
 static int begin_sync(struct cubby_engine *engine, struct execution **ret_execution,

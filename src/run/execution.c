@@ -349,7 +349,7 @@ static int prepare(struct execution *execution, const struct shape *shape,
     return result;
 }
 
-/* ---- In someone else's capture ------------------------------------------------------------ */
+/* ---- In someone else's capture ----------------------------------------------------------- */
 
 static const struct variant *find_done(const struct execution *execution, size_t program,
                                        const int64_t *dims) {
@@ -382,7 +382,7 @@ static void pin(struct execution *execution) {
     execution->scratch.is_pinned = execution->scratch.memory != NULL;
 }
 
-/* ---- In a stream --------------------------------------------------------------------------- */
+/* ---- In a stream ------------------------------------------------------------------------- */
 
 static int launch(struct execution *execution, struct CUstream_st *stream,
                   struct cubby_error *error) {

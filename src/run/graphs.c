@@ -13,7 +13,7 @@ struct cubby_graph_scope {
     struct cubby_engine *engines[]; /* references; each once for each time that it was given */
 };
 
-/* ---- What to do --------------------------------------------------------------------------- */
+/* ---- What to do -------------------------------------------------------------------------- */
 
 static bool is_one(struct cubby_engine *const *engines, size_t count) {
     for (size_t i = 1; i < count; i++) {
@@ -48,7 +48,7 @@ static bool is_disabled(struct cubby_engine *engine) {
     return settings.cuda_graph_strategy == CUBBY_CUDA_GRAPH_DISABLED;
 }
 
-/* ---- Enter and exit ----------------------------------------------------------------------- */
+/* ---- Enter and exit ---------------------------------------------------------------------- */
 
 /* In an outer graph no engine is bound to a stream of its own caller's. */
 static void mark_outer(struct cubby_graph_scope *scope, int change) {

@@ -111,7 +111,7 @@ void cubby_green_division_free(struct cubby_green_division *division) {
     division_unref(division);
 }
 
-/* ---- Engines that are bound --------------------------------------------------------------- */
+/* ---- Engines that are bound -------------------------------------------------------------- */
 
 static bool has_stream(const struct cubby_green_division *division,
                        const struct CUstream_st *stream) {
@@ -157,7 +157,7 @@ void division_unref(struct cubby_green_division *division) {
         release(division);
 }
 
-/* ---- Its parts ------------------------------------------------------------------------------ */
+/* ---- Its parts --------------------------------------------------------------------------- */
 
 const struct cubby_green_part *
 cubby_green_division_part(const struct cubby_green_division *division, size_t index) {

@@ -10,7 +10,7 @@
 #include "run/guard.h"
 #include "util/error.h"
 
-/* ---- Choosing ----------------------------------------------------------------------------- */
+/* ---- Choosing ---------------------------------------------------------------------------- */
 
 /* What a stream is, for an engine. */
 struct stream_facts {
@@ -182,7 +182,7 @@ bool cubby_engine_is_monolithic_capturable(struct cubby_engine *engine) {
     return !may_swap;
 }
 
-/* ---- External streams --------------------------------------------------------------------- */
+/* ---- External streams -------------------------------------------------------------------- */
 
 static bool is_recorded_outside(struct cubby_engine *engine) {
     bool is_recorded;
@@ -282,7 +282,7 @@ bool cubby_engine_has_external_stream(struct cubby_engine *engine) {
     return cubby_engine_get_external_stream(engine) != NULL;
 }
 
-/* ---- Several by name ---------------------------------------------------------------------- */
+/* ---- Several by name --------------------------------------------------------------------- */
 
 struct bound {
     struct cubby_engine *engine; /* a reference; NULL once it was restored */

@@ -33,7 +33,7 @@ struct backing_ops {
     int (*write)(struct backing *backing, struct cubby_blob *blob, struct cubby_error *error);
 };
 
-/* ---- A file ---------------------------------------------------------------------------------- */
+/* ---- A file ------------------------------------------------------------------------------ */
 
 static int hold_file(struct backing *backing, struct hold *hold, struct cubby_error *error) {
     char *path;
@@ -70,7 +70,7 @@ static int write_file(struct backing *backing, struct cubby_blob *blob, struct c
 
 static const struct backing_ops FILE_OPS = {NULL, hold_file, let_go_file, read_file, write_file};
 
-/* ---- A stream -------------------------------------------------------------------------------- */
+/* ---- A stream ---------------------------------------------------------------------------- */
 
 /* Returns 0, or a negative errno. */
 static int read_to_end(const struct cubby_runtime_stream *stream, struct buffer *buffer) {
@@ -127,7 +127,7 @@ bool backing_is_stream(const struct backing *backing) {
     return backing->ops == &STREAM_OPS;
 }
 
-/* ---- An entry of a cache --------------------------------------------------------------------- */
+/* ---- An entry of a cache ----------------------------------------------------------------- */
 
 static int hold_entry(struct backing *backing, struct hold *hold, struct cubby_error *error) {
     return cache_hold(backing->cache, CUBBY_ENTRY_RUNTIME, &backing->key,
@@ -191,7 +191,7 @@ static int write_entry(struct backing *backing, struct cubby_blob *blob,
 static const struct backing_ops ENTRY_OPS = {"the cache", hold_entry, let_go_entry, read_entry,
                                              write_entry};
 
-/* ---- Which of them --------------------------------------------------------------------------- */
+/* ---- Which of them ----------------------------------------------------------------------- */
 
 static int derive_key(const struct cubby_runtime_cache_options *options, struct cubby_key *ret_key,
                       struct cubby_error *error) {
@@ -289,7 +289,7 @@ int backing_read(struct backing *backing, struct cubby_blob **ret_blob, struct c
     return backing->ops ? backing->ops->read(backing, ret_blob, error) : CUBBY_ERR_NOT_FOUND;
 }
 
-/* ---- Uniting --------------------------------------------------------------------------------- */
+/* ---- Uniting ----------------------------------------------------------------------------- */
 
 /* Takes in what is there. What is of no use to anyone who fits here will be replaced. */
 static int take_in(const struct backing *backing, const struct cubby_blob *there,

@@ -28,7 +28,7 @@ struct cubby_file_lock {
     char *path;                /* absolute */
 };
 
-/* ---- The file ----------------------------------------------------------------------------- */
+/* ---- The file ---------------------------------------------------------------------------- */
 
 static int make_parent(const char *path) {
     char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
@@ -112,7 +112,7 @@ const char *cubby_file_lock_path(const struct cubby_file_lock *lock) {
     return lock->path;
 }
 
-/* ---- Taking and giving up ------------------------------------------------------------------- */
+/* ---- Taking and giving up ---------------------------------------------------------------- */
 
 /* In a forked child the file was closed, and nothing is held. */
 static enum cubby_lock_mode held_now(const struct cubby_file_lock *lock) {

@@ -38,7 +38,7 @@ uint64_t kernel_blob_overhead(const struct cubby_runtime_identity *identity) {
     return sizeof(struct head) + strlen(identity->toolchain) + 1 + CHECKSUM_SIZE;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------- */
 
 static unsigned char *append(unsigned char *at, const void *data, size_t size) {
     memcpy(at, data, size);
@@ -89,7 +89,7 @@ int kernel_blob_encode(const struct kernel_set *set, const struct cubby_runtime_
     return 0;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 static int corrupt(struct cubby_error *error, const char *what) {
     return error_set(error, CUBBY_ERR_CORRUPT, "the runtime cache is damaged: %s", what);

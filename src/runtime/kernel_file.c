@@ -17,7 +17,7 @@
 
 #define FILE_MODE 0600
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 static int fail_open(const char *path, int errnum, struct cubby_error *error) {
     switch (errnum) {
@@ -83,7 +83,7 @@ int kernel_file_read(const char *path, struct cubby_blob **ret_blob, struct cubb
     return result;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------- */
 
 /* Returns 0, or -1 with errno. */
 static int fill(int fd, const struct cubby_blob *blob) {
@@ -133,7 +133,7 @@ int kernel_file_replace(const char *path, const struct cubby_blob *blob,
     return result;
 }
 
-/* ---- What others left behind ----------------------------------------------------------------- */
+/* ---- What others left behind ------------------------------------------------------------- */
 
 /* True for NAME.DIGITS.tmp. */
 static bool is_temporary(const char *entry, const char *name) {

@@ -36,7 +36,7 @@ struct cubby_runtime_cache {
     struct cubby_runtime_cache_stats counters; /* but kernels and bytes */
 };
 
-/* ---- Life ------------------------------------------------------------------------------------ */
+/* ---- Life -------------------------------------------------------------------------------- */
 
 static void hold_for_fork(void *context) {
     pthread_mutex_lock(&((struct cubby_runtime_cache *)context)->lock);
@@ -111,7 +111,7 @@ void cubby_runtime_cache_unref(struct cubby_runtime_cache *cache) {
     free(cache);
 }
 
-/* ---- What comes in --------------------------------------------------------------------------- */
+/* ---- What comes in ----------------------------------------------------------------------- */
 
 /* All of the kernels of a blob that fit, into an empty set. Who has no driver, or no toolchain,
  * takes over what they were made with. */
@@ -357,7 +357,7 @@ bool cubby_runtime_cache_load(struct cubby_runtime_cache *cache) {
     return result == 0;
 }
 
-/* ---- Kernels --------------------------------------------------------------------------------- */
+/* ---- Kernels ----------------------------------------------------------------------------- */
 
 static bool is_code(const struct kernel *kernel) {
     return kernel_kind_is_code(cubby_object_kind(kernel->object));
@@ -461,7 +461,7 @@ int cubby_runtime_cache_insert(struct cubby_runtime_cache *cache, const struct c
     return result;
 }
 
-/* ---- As a store has them --------------------------------------------------------------------- */
+/* ---- As a store has them ----------------------------------------------------------------- */
 
 /* In what a pending handle has stashed. */
 static int find_in_stash(struct cubby_runtime_cache *cache, enum cubby_entry_kind kind,
@@ -529,7 +529,7 @@ int runtime_cache_remove(struct cubby_runtime_cache *cache, const struct cubby_k
     return was_there ? 0 : CUBBY_ERR_NOT_FOUND;
 }
 
-/* ---- What goes out --------------------------------------------------------------------------- */
+/* ---- What goes out ----------------------------------------------------------------------- */
 
 int cubby_runtime_cache_serialise(struct cubby_runtime_cache *cache, struct cubby_blob **ret_blob,
                                   struct cubby_error *error) {
