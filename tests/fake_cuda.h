@@ -67,7 +67,12 @@ struct fake_cuda {
  * that failed, as dlerror() tells. */
 const struct fake_cuda *load_fake_cuda(const char *path);
 
-/* As load_fake_cuda(), from the build folder and reset, for tests with Check. */
+/*
+ * As load_fake_cuda(), from the build folder and reset, for tests with Check. CUBBY_TEST_DRIVER
+ * names another file, or is "machine" for the driver that the machine has: a test that can do
+ * without the controls gets some that tell nothing, and has no kernels but those of the GPU.
+ */
 const struct fake_cuda *use_fake_cuda(void);
+bool uses_machines_driver(void);
 
 #endif

@@ -32,7 +32,9 @@ for file in "$bundle"/bin/* "$bundle"/lib/*; do
     fi
     if grep -qE 'RPATH|RUNPATH' "$work/log"; then fail "${file##*/} looks for libraries where it was built"; fi
 done
-[ "$(find "$bundle/bin" -type f | wc -l)" -eq 4 ] || fail "there are not four programs"
+for program in cubby gpu-bench gpu_engines gpu_smoke; do
+    [ -x "$bundle/bin/$program" ] || fail "there is no $program"
+done
 
 # run EXPECTED ARGUMENT...: run.sh, in an environment with next to nothing in it.
 run() {
@@ -88,16 +90,18 @@ stub() { # NAME STATUS TEXT
 }
 stub gpu-bench 0 "no figures"
 stub gpu_smoke 0 "well"
+stub gpu_walk 0 "walked"
 stub gpu_engines 0 "3 passed, 0 failed, 1 skipped"
 run 0 --quick "$work/stub"
-grep -qx '10 passed, 0 failed, 2 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"
+grep -qx '12 passed, 0 failed, 2 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"
 stub gpu_engines 1 "3 passed, 1 failed, 0 skipped"
 run 1 --quick "$work/stub"
-grep -qx '10 passed, 2 failed, 0 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"
+grep -qx '12 passed, 2 failed, 0 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"
 stub gpu_engines 139 "3 passed, 0 failed, 0 skipped"
 run 1 --quick "$work/stub"
-grep -qx '10 passed, 2 failed, 0 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"
+grep -qx '12 passed, 2 failed, 0 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"
 stub gpu_smoke 77 "no GPU"
+stub gpu_walk 77 "no GPU"
 stub gpu_engines 77 "0 passed, 0 failed, 1 skipped"
 run 77 --quick "$work/stub"
-grep -qx '1 passed, 0 failed, 4 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"
+grep -qx '1 passed, 0 failed, 6 skipped' "$work/stub/summary.txt" || fail "$(cat "$work/stub/summary.txt")"

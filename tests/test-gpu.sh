@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # One kernel through the layer over the CUDA driver: first on the driver's double, which keeps this
 # test itself sound, then on the machine's GPU; there the example engines too, which test_engine_results
-# runs on the double. Skipped where there is none.
+# runs on the double, and the random walks. Skipped where there is none.
 set -eu
 
 build=${top_builddir:-.}
@@ -19,4 +19,6 @@ case $status in
     ;;
 esac
 "$smoke"
-exec "$build/tests/gpu_engines"
+"$build/tests/gpu_engines"
+walk=$build/tests/test_runner_random
+[ ! -x "$walk" ] || CK_FORK=no CUBBY_TEST_DRIVER=machine exec "$walk"

@@ -7,6 +7,8 @@
 #include "driver/graph.h"
 #include "kernel_gate.h"
 
+const char *const PART_NAMES[2] = {"left", "right"};
+
 struct way ways[STREAMS];
 struct device_context *contexts[2];
 struct model models[ENGINES];
@@ -36,9 +38,7 @@ unsigned below(unsigned end) {
 /* ---- Set-up ------------------------------------------------------------------------------ */
 
 static void open_ways(void) {
-    static const char *const NAMES[] = {"left", "right"};
-
-    ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
+    ck_ok(cubby_green_division_new(0, PART_NAMES, 2, PART_SIZE, &division, &error), &error);
     for (int i = 0; i < STREAMS; i++) {
         struct way *way = &ways[i];
 

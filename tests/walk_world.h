@@ -11,6 +11,10 @@
 #define STREAMS 6
 #define NO_GUARD (-1)
 
+/* The parts of the first device. */
+extern const char *const PART_NAMES[2];
+#define PART_SIZE 16 /* multiprocessors */
+
 /* Streams of callers: two of each device, and two of parts of the first. */
 extern struct way {
     struct device_stream *made; /* NULL for one of a part */
