@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runtime caches in front of a cache, and who waits for whom then: one process, several handles. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
 #include "run/front.h"
+#include "tooling.h"
 #include "toolkit.h"
 
 #define FRONTS 4
@@ -234,6 +237,41 @@ START_TEST(what_the_pilot_does_not_keep_nobody_keeps) {
 }
 END_TEST
 
+/* ---- Forks ------------------------------------------------------------------------------- */
+
+static atomic_bool is_over;
+
+static void *keep_toolchains(void *cache) {
+    while (!atomic_load(&is_over))
+        tooling_remember(cache);
+    return NULL;
+}
+
+/* A runtime cache keeps toolchains: a fork takes the locks of both in the order in which all do. */
+START_TEST(forks_while_toolchains_are_kept) {
+    const struct front_place place = {"sm_90", 0, true};
+    struct cubby_runtime_cache *handle;
+    struct cubby_cache *cache;
+    pthread_t thread;
+
+    ck_ok(cubby_runtime_cache_new(NULL, &handle, &error), &error);
+    ck_ok(front_open(handle, NULL, &place, &cache, &error), &error);
+    ck_assert_int_eq(pthread_create(&thread, NULL, keep_toolchains, cache), 0);
+    for (int i = 0; i < 300; i++) {
+        pid_t child = fork();
+
+        ck_assert_int_ge(child, 0);
+        if (child == 0)
+            _exit(0);
+        ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    }
+    atomic_store(&is_over, true);
+    pthread_join(thread, NULL);
+    cubby_cache_unref(cache);
+    cubby_runtime_cache_unref(handle);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("front");
     TCase *tests = tcase_create("flights");
@@ -244,6 +282,7 @@ int main(void) {
     tcase_add_loop_test(tests, an_error_reaches_all, 0, 4);
     tcase_add_loop_test(tests, headers_are_looked_up_where_all_look, 0, 4);
     tcase_add_test(tests, what_the_pilot_does_not_keep_nobody_keeps);
+    tcase_add_test(tests, forks_while_toolchains_are_kept);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

@@ -61,7 +61,9 @@ enum cubby_log_level {
     CUBBY_LOG_DEBUG = 3,
 };
 
-/** Receives one line without a newline; called from any thread, several at once. */
+/** Receives one line without a newline; called from any thread, several at once, and with locks of
+ * the library held: it must not look up, compile or open anything. What it may ask of engines,
+ * runner.h says. */
 typedef void (*cubby_log_function)(enum cubby_log_level level, const char *line, void *context);
 
 /**

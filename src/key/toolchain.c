@@ -303,11 +303,26 @@ int toolchain_find(enum cubby_tool tool, const struct toolchain_memory *memory,
     return result;
 }
 
-void toolchain_remember(const struct toolchain_memory *memory) {
+/* Where memory is short, there is nothing to remember. */
+static void copy_memos(struct toolchain_memo copies[TOOL_COUNT]) {
     lock_state();
-    for (size_t i = 0; i < TOOL_COUNT; i++)
-        toolchain_memo_store(memory, &state.slots[i].memo);
+    for (size_t i = 0; i < TOOL_COUNT; i++) {
+        const struct toolchain_memo *memo = &state.slots[i].memo;
+
+        copies[i] = (struct toolchain_memo){memo->key, memo->text ? strdup(memo->text) : NULL};
+    }
     pthread_mutex_unlock(&state.lock);
+}
+
+/* A store may be slow, and speaks to the user's log: not with the lock held. */
+void toolchain_remember(const struct toolchain_memory *memory) {
+    struct toolchain_memo copies[TOOL_COUNT];
+
+    copy_memos(copies);
+    for (size_t i = 0; i < TOOL_COUNT; i++) {
+        toolchain_memo_store(memory, &copies[i]);
+        free(copies[i].text);
+    }
 }
 
 int toolchain_load(enum cubby_tool tool, const struct toolchain_memory *memory, void **ret_handle,

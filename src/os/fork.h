@@ -11,8 +11,9 @@
 /* The order in which locks are taken: one of an earlier level may be held while those of later
  * levels are taken. */
 enum fork_level {
-    FORK_LEVEL_RUNTIME_CACHE,
+    FORK_LEVEL_POOL,
     FORK_LEVEL_TOOLCHAIN,
+    FORK_LEVEL_RUNTIME_CACHE, /* which keeps toolchains */
     FORK_LEVEL_FLIGHT,
     FORK_LEVEL_STORE,
     FORK_LEVEL_LOCK_FILE,

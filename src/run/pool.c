@@ -37,7 +37,7 @@ static void let_go(void *context, bool in_child) {
 }
 
 static void guard_pool(void) {
-    static struct fork_guard guard = {hold, let_go, NULL, FORK_LEVEL_RUNTIME_CACHE, NULL};
+    static struct fork_guard guard = {hold, let_go, NULL, FORK_LEVEL_POOL, NULL};
 
     fork_guard_add(&guard);
 }
