@@ -515,6 +515,12 @@ START_TEST(test_get_program_refuses_options) {
         ck_assert_msg(strstr(error.message, REFUSED[i].says) != NULL, "%s", error.message);
         cubby_error_clear(&error);
     }
+    ck_assert_int_eq(cubby_engine_plan_get_program(plan, 0, "sm_90", NULL,
+                                                   (const char *const[]){"-lineinfo", NULL}, 2,
+                                                   &program, &error),
+                     CUBBY_ERR_INVALID);
+    ck_assert_msg(strstr(error.message, "option 1 is NULL") != NULL, "%s", error.message);
+    cubby_error_clear(&error);
     cubby_engine_plan_unref(plan);
 }
 END_TEST

@@ -25,8 +25,11 @@ static int check_index(const struct cubby_engine_plan *plan, size_t index,
 static int check_options(const struct cubby_engine_plan *plan, const char *const *options,
                          size_t count, struct cubby_error *error) {
     for (size_t i = 0; i < count; i++) {
-        const char *fault = plan_option_fault(options[i]);
+        const char *fault = options[i] ? plan_option_fault(options[i]) : NULL;
 
+        if (!options[i])
+            return error_set(error, CUBBY_ERR_INVALID, "engine %s: option %zu is NULL", plan->name,
+                             i);
         if (fault)
             return error_set(error, CUBBY_ERR_INVALID, "engine %s: the option \"%.200s\" %s",
                              plan->name, options[i], fault);
