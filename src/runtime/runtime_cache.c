@@ -213,13 +213,13 @@ static int leave_toolchain(struct cubby_runtime_cache *cache, const char *toolch
 static int check_same(struct cubby_runtime_cache *cache,
                       const struct cubby_runtime_identity *identity, struct cubby_error *error) {
     struct cubby_runtime_identity *live = &cache->identity;
+    const bool drivers_fit = live->driver_version == identity->driver_version ||
+                             live->driver_version == 0 || identity->driver_version == 0;
 
-    if (cache->toolchain_is_taken && strcmp(live->arch, identity->arch) == 0 &&
+    if (cache->toolchain_is_taken && drivers_fit && strcmp(live->arch, identity->arch) == 0 &&
         !identity_equal(live, identity) && leave_toolchain(cache, identity->toolchain, error) < 0)
         return CUBBY_ERR_NO_MEMORY;
-    if (identity_equal(live, identity) &&
-        (live->driver_version == identity->driver_version || live->driver_version == 0 ||
-         identity->driver_version == 0)) {
+    if (identity_equal(live, identity) && drivers_fit) {
         if (identity_raise(live, identity) < 0)
             return error_no_memory(error);
         cache->toolchain_is_taken = cache->toolchain_is_taken && !*identity->toolchain;
