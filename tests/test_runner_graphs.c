@@ -99,6 +99,21 @@ START_TEST(recorded_once_and_replayed) {
 }
 END_TEST
 
+/* Another thread may be recording the first run in the engine's stream, which a wait would break.
+ */
+START_TEST(sync_before_the_first_run_leaves_the_stream_alone) {
+    struct recorder recorder = recorder_on(CUBBY_SPECIALIZATION_NONE);
+    const int64_t n = 64;
+    unsigned waits;
+
+    ck_ok(cubby_engine_prepare(recorder.engine, &n, 1, &error), &error);
+    waits = fake->calls("cuStreamSynchronize");
+    ck_ok(cubby_engine_sync(recorder.engine, &error), &error);
+    ck_assert_uint_eq(fake->calls("cuStreamSynchronize"), waits);
+    recorder_free(&recorder);
+}
+END_TEST
+
 START_TEST(recorded_anew_where_something_changes) {
     struct recorder recorder = recorder_on(CUBBY_SPECIALIZATION_EAGER);
     struct cubby_runtime_settings settings = settings_of(CUBBY_SPECIALIZATION_NONE);
@@ -313,6 +328,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, recorded_once_and_replayed, 0, 3);
+    tcase_add_test(tests, sync_before_the_first_run_leaves_the_stream_alone);
     tcase_add_test(tests, recorded_anew_where_something_changes);
     tcase_add_loop_test(tests, recorded_anew_where_one_thing_changes, 0,
                         sizeof(FORMS) / sizeof(*FORMS));

@@ -51,8 +51,11 @@ void reckon_drop(struct model *model) {
 }
 
 void reckon_stream(struct model *model, int stream) {
-    if (model->external != OWN || stream != OWN)
+    if (model->external != OWN || stream != OWN) {
         model->recorded = NO;
+        if (model->has_exec == YES && model->exec_place > 0)
+            model->has_exec = NO; /* it goes with its part */
+    }
     model->external = stream;
 }
 

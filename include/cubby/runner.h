@@ -27,11 +27,12 @@
  * Threads: every function may be called from any thread, on the same engine too; what is enqueued
  * runs on the device in the order of the calls. A call that waits for a compile, or for the device
  * as cubby_engine_sync() does, holds up no other: what needs neither goes first, and settings can
- * change meanwhile, with which a run that waits goes on. What asks an engine for its state and
- * changes nothing never waits. From within a callback of the library (such as that
- * of the log) on the thread that is enqueueing, an engine can be asked for its state; what would
- * change it is CUBBY_ERR_BUSY then. Callbacks come on threads that compile as well, where they must
- * not call functions of engines. A forked child cannot use the driver, and so no engine.
+ * change meanwhile, with which a run that waits goes on. Only another size of a runtime cache of
+ * the engine's own is set when its compiles are done. What asks an engine for its state and changes
+ * nothing never waits. From within a callback of the library (such as that of the log) on the
+ * thread that is enqueueing, an engine can be asked for its state; what would change it is
+ * CUBBY_ERR_BUSY then. Callbacks come on threads that compile as well, where they must not call
+ * functions of engines. A forked child cannot use the driver, and so no engine.
  *
  * Errors: CUBBY_ERR_NO_DRIVER where there is no driver or no device; as cubby_compile() where a
  * generic kernel cannot be compiled. A specialised one that cannot is logged and counted, and the

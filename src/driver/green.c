@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "driver/graph.h"
+#include "driver/stream.h"
 #include "util/error.h"
 
 static int check_size(const struct device_context *context, const struct CUdevSmResource_st *all,
@@ -110,18 +112,24 @@ int green_division_new(struct device_context *context, unsigned parts, unsigned 
     return result;
 }
 
-/* A stream that outlives its green context is lost, so they go first. */
+/* A stream that outlives its green context is lost, so they go first, when their work is done: that
+ * may be of an engine which is bound no longer. */
 void green_division_free(struct green_division *division) {
     const struct driver_api *api;
+    unsigned mode;
 
     if (!division)
         return;
     api = &division->context->driver->api;
     if (device_context_enter(division->context, NULL) == 0) {
+        mode = capture_tolerate(division->context->driver);
         for (unsigned i = 0; i < division->count; i++) {
-            if (division->parts[i].stream)
-                api->cuStreamDestroy_v2(division->parts[i].stream);
+            if (!division->parts[i].stream)
+                continue;
+            stream_sync(division->context->driver, division->parts[i].stream, NULL);
+            api->cuStreamDestroy_v2(division->parts[i].stream);
         }
+        capture_restore(division->context->driver, mode);
         device_context_leave(division->context);
     }
     for (unsigned i = 0; i < division->count; i++) {

@@ -20,6 +20,10 @@ static int check_options(const struct cubby_engine_options *options, struct cubb
                          "struct cubby_engine_options has version %u: expected 1, which "
                          "CUBBY_ENGINE_OPTIONS_INIT sets",
                          options->version);
+    for (size_t i = 0; i < options->option_count; i++) {
+        if (!options->options || !options->options[i])
+            return error_set(error, CUBBY_ERR_INVALID, "option %zu of an engine is NULL", i);
+    }
     return options->settings ? settings_check(options->settings, NULL, error) : 0;
 }
 
@@ -123,6 +127,7 @@ void cubby_engine_unref(struct cubby_engine *engine) {
         return;
     execution_free(engine->execution);
     division_unref(engine->external.division);
+    division_unref(engine->prepared.division);
     pool_wait(&engine->group);
     retire_settings(engine, &engine->settings);
     cubby_engine_geometry_free(engine->shape.geometry);

@@ -29,10 +29,12 @@ struct cubby_engine {
     struct pool_group group; /* its compiles */
 
     /* Whose turn it is to use the engine or to change it, taken before the lock; recursive, for
-     * callbacks. No compile is waited for with it, nor what sync waits for. */
+     * callbacks. No compile is waited for with it, but where a file is to be read again that these
+     * are saved to; nor what sync waits for. */
     pthread_mutex_t turn;
     bool is_busy;                 /* with a call of the thread that has the turn */
-    struct bound_stream prepared; /* of the thread that prepared last; it may be gone */
+    struct bound_stream prepared; /* of the thread that prepared last; it may be gone,
+                                     unless it is of a division */
     struct shape shape;
     uint64_t *addresses; /* of the tensors, in the present call */
 

@@ -388,15 +388,15 @@ static int launch(struct execution *execution, struct CUstream_st *stream,
                   struct cubby_error *error) {
     if (execution->records && execution->is_final)
         return recording_run(&execution->recording, &execution->launches, execution->context,
-                             stream, execution->events, error);
+                             execution->place, stream, execution->events, error);
     return launches_run(&execution->launches, execution->context, stream, error);
 }
 
 /* What is behind a run comes behind all of it that is in the stream, also where a launch failed. */
-static int launch_all(struct execution *execution, struct CUstream_st *stream,
+static int launch_all(struct execution *execution, struct CUstream_st *stream, bool stays,
                       struct cubby_error *error) {
     int result = launch(execution, stream, error);
-    int ended = order_end(&execution->order, stream, result == 0 ? error : NULL);
+    int ended = order_end(&execution->order, stream, stays, result == 0 ? error : NULL);
 
     return result < 0 ? result : ended;
 }
@@ -410,7 +410,7 @@ static int launch_in_order(struct execution *execution, const struct destination
     if (result == 0 && destination->has_caller)
         result = order_after_caller(order, destination->caller, error);
     if (result == 0)
-        result = launch_all(execution, stream, error);
+        result = launch_all(execution, stream, destination->is_bound, error);
     if (result == 0 && destination->has_caller)
         result = order_before_caller(order, destination->caller, error);
     return result;
@@ -423,9 +423,23 @@ static void move_to(struct execution *execution, const struct destination *desti
     execution->place = destination->place;
 }
 
+/* A graph has the green context that it was recorded in, which may go with the stream. */
+static void forget_green_graph(struct execution *execution) {
+    const struct driver *driver = execution->context->driver;
+    unsigned mode;
+
+    if (!execution->recording.place || device_context_enter(execution->context, NULL) < 0)
+        return;
+    mode = capture_tolerate(driver);
+    recording_reset(&execution->recording, driver);
+    capture_restore(driver, mode);
+    device_context_leave(execution->context);
+}
+
 void execution_forget_stream(struct execution *execution) {
     execution->shape = 0;
     recording_outdate(&execution->recording);
+    forget_green_graph(execution);
     order_forget_stream(&execution->order);
 }
 

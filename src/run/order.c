@@ -22,7 +22,8 @@ int order_begin(struct order *order, struct CUstream_st *stream, struct cubby_er
     return result == 0 ? device_event_wait(order->done, stream, error) : result;
 }
 
-int order_end(struct order *order, struct CUstream_st *stream, struct cubby_error *error) {
+int order_end(struct order *order, struct CUstream_st *stream, bool stays,
+              struct cubby_error *error) {
     int result = stream == order->own ? 0 : mark(order, &order->done, stream, error);
 
     if (result < 0) {
@@ -31,7 +32,7 @@ int order_end(struct order *order, struct CUstream_st *stream, struct cubby_erro
     }
     order->has_run = true;
     order->last = stream;
-    order->may_be_gone = false;
+    order->may_be_gone = !stays && stream != order->own;
     return 0;
 }
 
@@ -127,13 +128,10 @@ int order_before_caller(struct order *order, struct CUstream_st *caller,
 
 int order_mark(struct order *order, bool may_capture, struct device_event **ret_event,
                struct cubby_error *error) {
-    int result = 0;
+    const bool is_own = !order->has_run || order->last == order->own;
+    int result = is_own && may_capture ? mark(order, &order->done, order->own, error) : 0;
 
-    *ret_event = NULL;
-    if (order->has_run && order->last == order->own && may_capture)
-        result = mark(order, &order->done, order->own, error);
-    if (result == 0 && order->has_run && (order->last != order->own || may_capture))
-        *ret_event = order->done;
+    *ret_event = result == 0 && (!is_own || may_capture) ? order->done : NULL;
     return result;
 }
 

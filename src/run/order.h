@@ -11,7 +11,7 @@ struct order {
     struct CUstream_st *own;        /* the engine's stream */
     bool has_run;
     struct CUstream_st *last;    /* of the last run; it may be gone, unless it is our own, */
-    bool may_be_gone;            /* and another be in its place */
+    bool may_be_gone;            /* and another be in its place, or that of another thread */
     struct device_event *done;   /* behind the last run, unless that was in our own stream */
     struct device_event *caller; /* behind what the caller had put into its stream */
     /* Where that is of another device: */
@@ -24,8 +24,9 @@ struct order {
 int order_begin(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
 
 /* The last run is in that stream, or what there is of one that failed. Where that cannot be marked,
- * waits for it. */
-int order_end(struct order *order, struct CUstream_st *stream, struct cubby_error *error);
+ * waits for it. stays: until order_forget_stream(). */
+int order_end(struct order *order, struct CUstream_st *stream, bool stays,
+              struct cubby_error *error);
 
 /* The stream of the last run need not stay any longer. */
 void order_forget_stream(struct order *order);

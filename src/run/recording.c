@@ -21,6 +21,7 @@ int recording_init(struct recording *recording, const struct launches *launches,
 void recording_reset(struct recording *recording, const struct driver *driver) {
     graph_exec_free(driver, recording->exec);
     recording->exec = NULL;
+    recording->place = NULL;
     recording->is_current = false;
 }
 
@@ -97,8 +98,9 @@ static struct CUstream_st *find_recorder(const struct recording *recording,
 }
 
 static int record(struct recording *recording, const struct launches *launches,
-                  struct device_context *context, struct CUstream_st *stream,
-                  struct run_events *events, struct cubby_error *error) {
+                  struct device_context *context, struct CUctx_st *place,
+                  struct CUstream_st *stream, struct run_events *events,
+                  struct cubby_error *error) {
     struct CUgraph_st *graph = NULL;
     bool updated = false;
     int result = capture(launches, context, find_recorder(recording, stream), &graph, error);
@@ -111,6 +113,7 @@ static int record(struct recording *recording, const struct launches *launches,
         return result;
     remember(recording, launches);
     recording->stream = stream;
+    recording->place = place;
     count_event(events, RUN_CAPTURE);
     if (updated)
         count_event(events, RUN_UPDATE);
@@ -118,12 +121,13 @@ static int record(struct recording *recording, const struct launches *launches,
 }
 
 int recording_run(struct recording *recording, const struct launches *launches,
-                  struct device_context *context, struct CUstream_st *stream,
-                  struct run_events *events, struct cubby_error *error) {
+                  struct device_context *context, struct CUctx_st *place,
+                  struct CUstream_st *stream, struct run_events *events,
+                  struct cubby_error *error) {
     int result = 0;
 
     if (!is_as_recorded(recording, launches, stream))
-        result = record(recording, launches, context, stream, events, error);
+        result = record(recording, launches, context, place, stream, events, error);
     if (result == 0)
         result = graph_exec_launch(context->driver, recording->exec, stream, error);
     if (result == 0)

@@ -10,6 +10,7 @@ struct recording {
     struct CUgraphExec_st *exec; /* NULL before the first */
     bool is_current;             /* it does what launches and values say, */
     struct CUstream_st *stream;  /* in the context of that stream */
+    struct CUctx_st *place;      /* a green one, without which the graph is nothing; or NULL */
     struct CUstream_st *own;     /* in which is recorded what is for a default stream */
     struct kernel_launch *launches;
     uint64_t *values;
@@ -28,11 +29,11 @@ void recording_free(struct recording *recording, const struct driver *driver);
 
 /*
  * Replays the launches in a stream, recorded anew if anything of them differs. A capture that fails
- * leaves the stream usable, and nothing in it. The device's context is current, and the stream
- * does not capture.
+ * leaves the stream usable, and nothing in it. place: the green context of the stream, or NULL. The
+ * device's context is current, and the stream does not capture.
  */
 int recording_run(struct recording *recording, const struct launches *launches,
-                  struct device_context *context, struct CUstream_st *stream,
-                  struct run_events *events, struct cubby_error *error);
+                  struct device_context *context, struct CUctx_st *place,
+                  struct CUstream_st *stream, struct run_events *events, struct cubby_error *error);
 
 #endif

@@ -152,12 +152,17 @@ int streams_choose(const struct cubby_engine *engine, struct destination *ret_de
     return guard ? choose_guarded(engine, guard, ret_destination, error) : 0;
 }
 
+static void forget_prepared(struct cubby_engine *engine) {
+    division_unref(engine->prepared.division);
+    engine->prepared = (struct bound_stream){.stream = NULL};
+}
+
 int streams_prepare(struct cubby_engine *engine, struct destination *destination,
                     struct cubby_error *error) {
     struct stream_facts facts;
     int result;
 
-    engine->prepared = (struct bound_stream){.stream = NULL};
+    forget_prepared(engine);
     if (destination->has_caller) {
         result = find_facts(engine, destination->caller, true, &facts, error);
         if (result < 0)
@@ -166,7 +171,8 @@ int streams_prepare(struct cubby_engine *engine, struct destination *destination
             destination->place = facts.place;
     }
     if (!destination->is_bound)
-        engine->prepared = (struct bound_stream){destination->stream, destination->place, NULL};
+        engine->prepared = (struct bound_stream){destination->stream, destination->place,
+                                                 division_of_stream(destination->stream)};
     return 0;
 }
 
