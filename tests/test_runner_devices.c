@@ -110,6 +110,7 @@ START_TEST(a_part_stays_while_an_engine_is_bound) {
     struct cubby_stream_binding binding = {cubby_engine_name(engine), NULL};
     struct cubby_green_division *division;
     struct cubby_stream_scope *scope;
+    unsigned waits;
 
     for (int i = 0; i < 4; i++) {
         ck_ok(cubby_green_division_new(0, NAMES, 2, 16, &division, &error), &error);
@@ -129,12 +130,15 @@ START_TEST(a_part_stays_while_an_engine_is_bound) {
     ck_assert(fake->launch(fake->launches() - 1)->green);
     ck_ok(cubby_engine_sync(engine, &error), &error);
     check_results(0, 3 * N);
+    waits = fake->calls("cuStreamSynchronize");
     if (_i == 0)
         ck_ok(cubby_engine_clear_external_stream(engine, &error), &error);
     else
         assert_failure(cubby_engine_set_external_stream(engine, NULL, &error), CUBBY_ERR_INVALID,
                        "default"); /* which leaves it bound */
     ck_assert_uint_eq(fake->alive("green"), _i == 0 ? 0 : 2);
+    if (_i == 0) /* the last one to be bound waits for the parts' work */
+        ck_assert_uint_eq(fake->calls("cuStreamSynchronize"), waits + 2);
     cubby_engine_unref(engine);
     ck_assert_uint_eq(fake->alive("green"), 0);
 }

@@ -461,6 +461,31 @@ static void check_precedence(size_t i, struct cubby_engine *engine) {
     ck_assert_uint_eq(stats_of_engine(engine).contexts, 1);
 }
 
+/* A stream that is not bound may have gone by the next run, and another be where it was. */
+START_TEST(a_stream_that_passes_is_waited_for_each_time) {
+    struct cubby_engine *engine = engine_of(CUBBY_SPECIALIZATION_NONE);
+    struct cubby_stream_guard guard;
+    unsigned waits;
+
+    cubby_stream_passthrough_set(true);
+    cubby_stream_guard_enter(&guard, streams[0]->handle);
+    ck_ok(enqueue(engine, N, 0), &error);
+    waits = fake->calls("cuStreamWaitEvent");
+    ck_ok(enqueue(engine, N, N), &error);
+    ck_assert_uint_eq(fake->calls("cuStreamWaitEvent"), waits + 1);
+    cubby_stream_guard_leave(&guard);
+    cubby_stream_passthrough_set(false);
+    ck_ok(cubby_engine_set_external_stream(engine, streams[0]->handle, &error), &error);
+    ck_ok(enqueue(engine, N, 2 * N), &error);
+    waits = fake->calls("cuStreamWaitEvent");
+    ck_ok(enqueue(engine, N, 3 * N), &error); /* one that is bound stays */
+    ck_assert_uint_eq(fake->calls("cuStreamWaitEvent"), waits);
+    ck_ok(cubby_engine_sync(engine, &error), &error);
+    check_results(0, 4 * N);
+    cubby_engine_unref(engine);
+}
+END_TEST
+
 START_TEST(every_precedence) {
     struct cubby_engine *engine = _i % 2 ? recording_engine_of(CUBBY_SPECIALIZATION_EAGER)
                                          : engine_of(CUBBY_SPECIALIZATION_NONE);
@@ -528,6 +553,7 @@ int main(void) {
     tcase_add_loop_test(tests, what_was_bound_before_one_fails_is_set_back, 0, 4);
     tcase_add_test(tests, a_run_is_not_changed_from_within);
     tcase_add_test(tests, precedence);
+    tcase_add_test(tests, a_stream_that_passes_is_waited_for_each_time);
     tcase_add_loop_test(tests, every_precedence, 0, 2 * sizeof(PRECEDENCE) / sizeof(*PRECEDENCE));
     tcase_add_test(tests, its_own_stream_is_ordered_against_the_callers);
     suite_add_tcase(suite, tests);
