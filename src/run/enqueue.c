@@ -91,7 +91,7 @@ static int set_shape(struct cubby_engine *engine, const int64_t *dims, size_t di
         return result;
     cubby_engine_geometry_free(shape->geometry);
     shape->geometry = geometry;
-    if (size > 0)
+    if (dims)
         memcpy(shape->dims, dims, size);
     shape->serial = shape->serial == UINT32_MAX ? 1 : shape->serial + 1;
     return 0;
