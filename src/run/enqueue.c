@@ -186,11 +186,12 @@ static int enqueue(struct cubby_engine *engine, const struct cubby_engine_call *
                        : result;
 }
 
-static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
+/* As enqueue(), for the dims of the call alone. */
+static int prepare(struct cubby_engine *engine, const struct cubby_engine_call *call,
                    struct kernels_wait *wait, struct cubby_error *error) {
     struct destination destination = {.is_own = true};
     struct execution *execution;
-    int result = set_shape(engine, dims, dim_count, error);
+    int result = set_shape(engine, call->dims, call->dim_count, error);
 
     if (result == 0)
         result = streams_choose(engine, &destination, error);
@@ -206,10 +207,13 @@ static int prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_
                        : result;
 }
 
+typedef int (*engine_step)(struct cubby_engine *engine, const struct cubby_engine_call *call,
+                           struct kernels_wait *wait, struct cubby_error *error);
+
 /* While kernels are waited for, others have their turns, after which everything is looked at anew.
  */
-int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
-                         struct cubby_error *error) {
+static int take_turns(struct cubby_engine *engine, engine_step step,
+                      const struct cubby_engine_call *call, struct cubby_error *error) {
     struct kernels_wait wait = KERNELS_WAIT_INIT;
     int result;
 
@@ -217,7 +221,7 @@ int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_
         result = engine_begin(engine, error);
         if (result < 0)
             return result;
-        result = prepare(engine, dims, dim_count, &wait, error);
+        result = step(engine, call, &wait, error);
         engine_end(engine);
         if (result != EXECUTION_WAITS)
             return result;
@@ -225,21 +229,16 @@ int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_
     }
 }
 
+int cubby_engine_prepare(struct cubby_engine *engine, const int64_t *dims, size_t dim_count,
+                         struct cubby_error *error) {
+    const struct cubby_engine_call call = {.dims = dims, .dim_count = dim_count};
+
+    return take_turns(engine, prepare, &call, error);
+}
+
 int cubby_engine_enqueue(struct cubby_engine *engine, const struct cubby_engine_call *call,
                          struct cubby_error *error) {
-    struct kernels_wait wait = KERNELS_WAIT_INIT;
-    int result;
-
-    for (;;) {
-        result = engine_begin(engine, error);
-        if (result < 0)
-            return result;
-        result = enqueue(engine, call, &wait, error);
-        engine_end(engine);
-        if (result != EXECUTION_WAITS)
-            return result;
-        kernels_wait_end(&wait);
-    }
+    return take_turns(engine, enqueue, call, error);
 }
 
 /* ---- Waiting ----------------------------------------------------------------------------- */
