@@ -146,3 +146,9 @@ void end_and_free(struct capture *capture) {
     end(capture);
     graph_exec_free(capture->stream->context->driver, capture->exec);
 }
+
+void replay_and_free(struct capture *capture, unsigned count) {
+    replay(capture);
+    check_results(0, count);
+    graph_exec_free(capture->stream->context->driver, capture->exec);
+}

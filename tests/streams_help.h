@@ -58,4 +58,7 @@ void end(struct capture *capture);
 void replay(struct capture *capture);
 void end_and_free(struct capture *capture);
 
+/* Replays it, checks as many results as there have to be then, and frees it. */
+void replay_and_free(struct capture *capture, unsigned count);
+
 #endif

@@ -80,9 +80,7 @@ START_TEST(what_is_not_ready_is_refused_before_anything_is_recorded) {
     ck_assert_uint_eq(fake->launches(), 0);
     ck_ok(enqueue(eager, N, 0), &error); /* and the capture goes on */
     end(&capture);
-    replay(&capture);
-    check_results(0, N);
-    graph_exec_free(context->driver, capture.exec);
+    replay_and_free(&capture, N);
     cubby_engine_unref(lazy);
     cubby_engine_unref(none);
     cubby_engine_unref(eager);
@@ -102,9 +100,7 @@ START_TEST(all_that_was_prepared_can_be_recorded) {
     ck_ok(enqueue(engine, n, 0), &error);
     ck_ok(enqueue(engine, m, 3 * N), &error);
     end(&capture);
-    replay(&capture);
-    check_results(0, 4 * N);
-    graph_exec_free(context->driver, capture.exec);
+    replay_and_free(&capture, 4 * N);
     cubby_engine_unref(engine);
 }
 END_TEST
@@ -128,9 +124,7 @@ START_TEST(what_was_recorded_stays) {
         ck_ok(enqueue(engine, m, 0), &error);
     ck_ok(cubby_engine_sync(engine, &error), &error);
     ck_ok(cubby_device_memory_write(out, 0, zeros, sizeof(zeros), &error), &error);
-    replay(&capture);
-    check_results(0, N);
-    graph_exec_free(context->driver, capture.exec);
+    replay_and_free(&capture, N);
     cubby_engine_unref(engine);
 }
 END_TEST
@@ -155,9 +149,7 @@ START_TEST(an_external_stream_is_not_recorded) {
     ck_ok(enqueue(engine, N, 0), &error);
     end(&capture);
     ck_assert_uint_eq(fake->launches(), 0);
-    replay(&capture);
-    check_results(0, N);
-    graph_exec_free(context->driver, capture.exec);
+    replay_and_free(&capture, N);
     cubby_engine_unref(engine);
 }
 END_TEST
@@ -213,9 +205,7 @@ START_TEST(a_per_thread_stream_is_recorded) {
     ck_ok(enqueue(engine, N, 0), &error);
     end(&capture);
     ck_assert_uint_eq(fake->launches(), 0);
-    replay(&capture);
-    check_results(0, N);
-    graph_exec_free(context->driver, capture.exec);
+    replay_and_free(&capture, N);
     cubby_engine_unref(engine);
 }
 END_TEST
@@ -364,9 +354,7 @@ START_TEST(no_call_breaks_a_capture_of_its_thread) {
     cubby_stream_guard_enter(&capture.guard, streams[0]->handle);
     ck_ok(enqueue(recorded, N, 0), &error);
     end(&capture);
-    replay(&capture);
-    check_results(0, N);
-    graph_exec_free(context->driver, capture.exec);
+    replay_and_free(&capture, N);
     cubby_engine_unref(engine);
     cubby_engine_unref(recorded);
 }
